@@ -1,0 +1,123 @@
+//! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
+//!
+//! ```text
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [fps=30] [inter=1] [rdo=1] [slices=0] [threads=0] [model=base]
+//! yuv decode IN.lic OUT.yuv [threads=0]
+//! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
+//! ```
+
+use lic_codec::{Colour, Decoder, Encoder, Pack, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo, bitstream};
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+fn option<T: std::str::FromStr>(args: &[String], name: &str, default: T) -> Result<T, String> {
+    match args.iter().find_map(|a| a.strip_prefix(name)?.strip_prefix('=')) {
+        Some(v) => v.parse().map_err(|_| format!("{name}={v}?")),
+        None => Ok(default),
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["encode", w, h, from, to, ..] => encode(w.parse()?, h.parse()?, from, to, &args),
+        ["decode", from, to, ..] => decode(from, to, &args),
+        ["check", from] => check(from),
+        _ => Err("usage: yuv encode WIDTH HEIGHT IN.yuv OUT.lic [name=value...] | decode IN.lic OUT.yuv | check IN.lic".into()),
+    }
+}
+
+fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Result<(), Box<dyn Error>> {
+    let runtime = Runtime::find()?;
+    let pack = Pack::open(&option(args, "model", "base".to_string())?)?;
+    let info = StreamInfo { width, height, fps: (option(args, "fps", 30)?, 1), par: (1, 1), colour: Colour::BT709, grey: false };
+    let settings = Settings {
+        quality: option(args, "quality", 50.0)?,
+        bitrate: option(args, "bitrate", 0)?,
+        key_int_max: option(args, "gop", 32)?,
+        threads: option(args, "threads", 0)?,
+        slices: option(args, "slices", 0)?,
+        inter: option(args, "inter", 1)? != 0,
+        rdo: option(args, "rdo", 1)? != 0,
+    };
+    let mut encoder = Encoder::new(pack, &runtime, info, settings)?;
+    let (w, h) = (width as usize, height as usize);
+    let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+    let input = std::fs::read(from)?;
+    let (mut out, mut time, mut keys) = (Vec::new(), Duration::ZERO, 0);
+    let frames = input.chunks_exact(w * h + 2 * cw * ch);
+    let count = frames.len();
+    for f in frames {
+        let (y, c) = f.split_at(w * h);
+        let (u, v) = c.split_at(cw * ch);
+        let frame = RawFrame::new(RawFormat::I420, width, height, &[(y, w), (u, cw), (v, cw)])?;
+        let start = Instant::now();
+        let p = encoder.encode(&frame, false)?;
+        time += start.elapsed();
+        keys += p.key as u32;
+        out.extend_from_slice(&p.data);
+    }
+    std::fs::write(to, &out)?;
+    let bpp = out.len() as f64 * 8.0 / (w * h * count) as f64;
+    println!(
+        "{count} frames, {keys} key, {} bytes, {bpp:.5} bits per pixel, {:.2} ms a frame",
+        out.len(),
+        time.as_secs_f64() * 1e3 / count as f64
+    );
+    Ok(())
+}
+
+/// The frames of a .lic file.
+fn frames(data: &[u8]) -> Result<Vec<&[u8]>, Box<dyn Error>> {
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < data.len() {
+        match bitstream::scan(&data[at..]) {
+            bitstream::Scan::Frame(h) => {
+                out.push(&data[at..at + h.length]);
+                at += h.length;
+            }
+            _ => return Err(format!("no whole frame at byte {at}").into()),
+        }
+    }
+    Ok(out)
+}
+
+fn decode(from: &str, to: &str, args: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut decoder = Decoder::new(&Runtime::find()?, option(args, "threads", 0)?)?;
+    let (data, mut out, mut entropy, mut synthesis) = (std::fs::read(from)?, Vec::new(), Duration::ZERO, Duration::ZERO);
+    let frames = frames(&data)?;
+    for f in &frames {
+        let start = Instant::now();
+        let d = decoder.decode(f)?;
+        entropy += start.elapsed();
+        let (w, h) = (d.info.width as usize, d.info.height as usize);
+        let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+        let first = out.len();
+        out.resize(first + w * h + 2 * cw * ch, 0);
+        let (y, c) = out[first..].split_at_mut(w * h);
+        let (u, v) = c.split_at_mut(cw * ch);
+        let start = Instant::now();
+        decoder.render(&mut PictureMut::new(RawFormat::I420, d.info.width, d.info.height, vec![(y, w), (u, cw), (v, cw)])?)?;
+        synthesis += start.elapsed();
+    }
+    std::fs::write(to, &out)?;
+    let ms = |d: Duration| d.as_secs_f64() * 1e3 / frames.len() as f64;
+    println!("{} frames, {:.2} ms latents + {:.2} ms picture a frame", frames.len(), ms(entropy), ms(synthesis));
+    Ok(())
+}
+
+fn check(from: &str) -> Result<(), Box<dyn Error>> {
+    let (data, runtime) = (std::fs::read(from)?, Runtime::find()?);
+    let mut all = Vec::new();
+    for level in lic_kernels::Level::available() {
+        let mut decoder = Decoder::new(&runtime, 0)?;
+        decoder.set_kernels(level);
+        let crcs: Result<Vec<u32>, _> = frames(&data)?.iter().map(|f| decoder.decode(f).map(|d| d.latents_crc)).collect();
+        all.push((level, crcs?));
+    }
+    if all.iter().any(|(_, c)| *c != all[0].1) {
+        return Err(format!("latents differ between {:?}", all.iter().map(|(l, _)| l).collect::<Vec<_>>()).into());
+    }
+    println!("{} frames: latents identical on {:?}", all[0].1.len(), all.iter().map(|(l, _)| l).collect::<Vec<_>>());
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Packet -> latents -> picture.
+
+use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
+use crate::error::{Error, Result};
+use crate::held::{Held, HeldFrame};
+use crate::model::{Network, Pack, Runtime};
+use crate::prior::{MAX_LATENT, Shape, Tables};
+use crate::rans::RansDecoder;
+use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
+use crate::{PictureMut, RawFormat, StreamInfo};
+use lic_kernels::{Level, shuffle};
+use std::sync::Arc;
+
+/// Largest picture that a header may ask for, in pixels.
+pub const MAX_PIXELS: u64 = 4096 * 2304;
+
+/// What [`Decoder::decode`] found.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    pub info: StreamInfo,
+    pub number: u32,
+    pub key: bool,
+    /// CRC-32C over all latents: equal on every machine.
+    pub latents_crc: u32,
+}
+
+/// Decodes the frames of one stream; frames may be missing, repeated or damaged.
+pub struct Decoder {
+    runtime: Runtime,
+    threads: usize,
+    kernels: Level,
+    stream: Option<Stream>,
+    /// A synthesis session outlives a change of size.
+    synthesis: Option<(Arc<Pack>, Network)>,
+}
+
+struct Stream {
+    info: StreamInfo,
+    pack: Arc<Pack>,
+    held: Held,
+    /// The frame to render.
+    last: Option<u32>,
+}
+
+impl Decoder {
+    /// threads: 0 for all cores.
+    pub fn new(runtime: &Runtime, threads: u32) -> Result<Decoder> {
+        Ok(Decoder { runtime: runtime.clone(), threads: crate::threads(threads), kernels: Level::best(), stream: None, synthesis: None })
+    }
+
+    /// Which twins of the integer kernels compute the prior. All give the same latents.
+    pub fn set_kernels(&mut self, level: Level) {
+        self.kernels = level;
+    }
+
+    /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
+    /// stays renderable.
+    pub fn decode(&mut self, data: &[u8]) -> Result<Decoded> {
+        let header = bitstream::parse_header(data)?;
+        if let Some(info) = header.stream {
+            self.start(&header, info)?;
+        }
+        let (threads, kernels) = (self.threads, self.kernels);
+        let Some(stream) = &mut self.stream else {
+            let reference = header.references.first().copied().unwrap_or(header.number.wrapping_sub(1));
+            return Err(Error::MissingReference { number: header.number, reference });
+        };
+        let frame = match stream.decode(data, &header, threads, kernels) {
+            Ok(f) => f,
+            Err(e) => {
+                if header.key {
+                    // What was held before a key frame may not be referred to after it.
+                    stream.held.clear();
+                }
+                return Err(e);
+            }
+        };
+        let latents_crc = latents_crc(&frame.latents);
+        if header.key {
+            stream.held.clear();
+        }
+        stream.held.insert(frame);
+        stream.last = Some(header.number);
+        Ok(Decoded { info: stream.info, number: header.number, key: header.key, latents_crc })
+    }
+
+    /// A key frame: takes over its description.
+    fn start(&mut self, header: &FrameHeader, info: StreamInfo) -> Result<()> {
+        if info.width as u64 * info.height as u64 > MAX_PIXELS {
+            return Err(Error::Unsupported(format!(
+                "a picture of {}x{}; at most {MAX_PIXELS} pixels are decoded",
+                info.width, info.height
+            )));
+        }
+        let id = header.pack_id.expect("key frames have a pack id");
+        let held = header.held.expect("key frames say how many frames are held");
+        match &mut self.stream {
+            Some(s) if s.pack.short_id() == id => {
+                if (s.info.width, s.info.height) != (info.width, info.height) {
+                    s.last = None;
+                    s.held.clear();
+                }
+                s.info = info;
+                s.held.resize(held);
+            }
+            _ => {
+                let pack = Pack::for_stream(header.pack.as_deref().unwrap_or(""), &id)?;
+                self.stream = Some(Stream { info, pack, held: Held::new(held), last: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Synthesises the picture of the last frame decoded; its size must be the stream's.
+    pub fn render(&mut self, out: &mut PictureMut) -> Result<()> {
+        let s = self.stream.as_ref().ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
+        let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
+        if (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
+            return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
+        }
+        if !self.synthesis.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, &s.pack)) {
+            self.synthesis = Some((s.pack.clone(), Network::new(&self.runtime, &s.pack.synthesis, self.threads)?));
+        }
+        let (_, network) = self.synthesis.as_mut().expect("made above");
+        let (w, h) = crate::latent_size(&s.info);
+        let m = s.pack.prior.channels;
+        let mut x = vec![0f32; m * w * h];
+        for (p, row) in frame.latents.chunks_exact(m).enumerate() {
+            for (c, &v) in row.iter().enumerate() {
+                x[c * w * h + p] = v as f32 * (1.0 / 65536.0);
+            }
+        }
+        let (w8, h8) = (2 * w, 2 * h);
+        network.run(&x, m, h, w, |t| {
+            if t.len() != 96 * w8 * h8 {
+                return Err(Error::Pack("synthesis gives a tensor of another size".into()));
+            }
+            write_picture(t, w8, h8, out);
+            Ok(())
+        })?
+    }
+
+    /// Forgets every held frame (flush, seek).
+    pub fn reset(&mut self) {
+        if let Some(s) = &mut self.stream {
+            s.held.clear();
+            s.last = None;
+        }
+    }
+}
+
+fn write_picture(t: &[f32], w8: usize, h8: usize, out: &mut PictureMut) {
+    let (w, h) = (out.width, out.height);
+    let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+    let (luma, chroma) = t.split_at(64 * w8 * h8);
+    let (u, v) = chroma.split_at(16 * w8 * h8);
+    let mut planes = out.planes.iter_mut();
+    let (y, stride) = planes.next().expect("checked when it was made");
+    shuffle::depth_to_plane::<8>(luma, w8, h8, y, *stride, 1, w, h);
+    match (out.format, planes.next(), planes.next()) {
+        (RawFormat::I420, Some((pu, su)), Some((pv, sv))) => {
+            shuffle::depth_to_plane::<4>(u, w8, h8, pu, *su, 1, cw, ch);
+            shuffle::depth_to_plane::<4>(v, w8, h8, pv, *sv, 1, cw, ch);
+        }
+        (RawFormat::Nv12, Some((uv, s)), _) => {
+            shuffle::depth_to_plane::<4>(u, w8, h8, uv, *s, 2, cw, ch);
+            shuffle::depth_to_plane::<4>(v, w8, h8, &mut uv[1..], *s, 2, cw, ch);
+        }
+        _ => {} // GRAY8: chroma is dropped
+    }
+}
+
+impl Stream {
+    fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level) -> Result<HeldFrame> {
+        let prior = &self.pack.prior;
+        let (w, h) = crate::latent_size(&self.info);
+        let count = header.slices.len();
+        if count > h.div_ceil(2) {
+            return Err(Error::Damaged(format!("{count} slices in {h} rows of latents")));
+        }
+        let decode = |i: usize| -> Result<Latents> {
+            let s = &header.slices[i];
+            let rows = crate::slice_latent_rows(h, i, count);
+            let shape = Shape { width: w, height: rows.len() };
+            let walk = Walk { kernels, prior, step: header.step, shape, groups: s.groups };
+            let at = rows.start * w;
+            self.slice(&walk, s, &data[s.range.clone()], header.number, at..at + shape.positions())
+        };
+        let slices = crate::parallel(threads, count, decode);
+        let mut frame = HeldFrame {
+            number: header.number,
+            latents: Vec::with_capacity(w * h * prior.channels),
+            skip: Vec::with_capacity(w * h),
+            needs: Vec::new(),
+        };
+        for s in slices {
+            let s = s?;
+            frame.latents.extend_from_slice(&s.values);
+            frame.skip.extend_from_slice(&s.skip);
+        }
+        Ok(frame)
+    }
+
+    fn slice(&self, walk: &Walk, s: &SliceHeader, data: &[u8], number: u32, positions: std::ops::Range<usize>) -> Result<Latents> {
+        let Some((crc, symbols)) = data.split_at_checked(4) else {
+            return Err(Error::Damaged("a slice has no CRC".into()));
+        };
+        let mut io = Reader { tables: &walk.prior.tables, rans: RansDecoder::new(symbols), nothing: symbols.is_empty() };
+        let latents = match s.kind {
+            SliceKind::None => walk.none(&mut io),
+            SliceKind::Latent { distance } => {
+                let reference = number.wrapping_sub(distance as u32);
+                let frame = self.held.get(reference).ok_or(Error::MissingReference { number, reference })?;
+                let m = walk.prior.channels;
+                let latents = &frame.latents[positions.start * m..positions.end * m];
+                let in_steps = walk.prior.in_steps(latents, walk.step);
+                walk.latent(&Reference { latents, skip: &frame.skip[positions], in_steps: &in_steps }, &mut io)
+            }
+        };
+        if !io.rans.finish() || latents.crc().to_le_bytes() != crc {
+            return Err(Error::Damaged(format!("a slice of frame {number} fails its CRC")));
+        }
+        Ok(latents)
+    }
+}
+
+struct Reader<'a> {
+    tables: &'a Tables,
+    rans: RansDecoder<'a>,
+    /// A slice without bytes copies all of its reference.
+    nothing: bool,
+}
+
+impl SymbolIo for Reader<'_> {
+    fn skip(&mut self, _: usize, p: u32) -> bool {
+        if self.nothing {
+            return true;
+        }
+        let skip = self.rans.peek() < p;
+        if skip {
+            self.rans.advance(0, p)
+        } else {
+            self.rans.advance(p, 32768 - p)
+        }
+        skip
+    }
+
+    fn hyper(&mut self, _: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
+        for ((o, &m), &s) in out.iter_mut().zip(mean).zip(scale) {
+            *o = self.tables.decode(&mut self.rans, m, s).clamp(-MAX_LATENT, MAX_LATENT) as i16;
+        }
+    }
+
+    fn latents(&mut self, _: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
+        self.hyper(0, mean, scale, out);
+    }
+}

@@ -1,0 +1,207 @@
+//! One slice coded one way: symbols chosen by rate and distortion, bytes, and what they cost.
+
+use super::skip;
+use crate::bitstream::SliceKind;
+use crate::held::HeldFrame;
+use crate::prior::{MAX_LATENT, Tables, latent_to_activation, mean_to_activation};
+use crate::rans::RansEncoder;
+use crate::slice::{Latents, Reference, SymbolIo, Walk};
+
+/// A coded slice.
+pub(super) struct Coded {
+    pub kind: SliceKind,
+    pub groups: u8,
+    pub payload: Vec<u8>,
+    pub latents: Latents,
+    /// Squared error of the latents in steps, plus lambda times the bits.
+    pub cost: f32,
+}
+
+/// Latents of one slice as analysis gave them, and how to choose.
+pub(super) struct Job<'a> {
+    pub walk: Walk<'a>,
+    /// `[positions][channels]`, in steps, before rounding.
+    pub y: &'a [f32],
+    /// Squared error that a bit is worth; 0 for plain rounding.
+    pub lambda: f32,
+}
+
+impl Job<'_> {
+    /// Without a reference.
+    pub fn none(&self) -> Coded {
+        let p = &self.walk.prior.intra;
+        let x: Vec<i16> = self.y.iter().map(|&v| activation(v)).collect();
+        let (cw, ch) = self.walk.shape.cells();
+        let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
+        let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
+        let mut io = Writer::new(self, &[], &z);
+        let latents = self.walk.none(&mut io);
+        self.coded(SliceKind::None, latents, io, 0.0)
+    }
+
+    /// With the latents of a held frame; `at`: its positions.
+    pub fn latent(&self, frame: &HeldFrame, distance: u8, at: std::ops::Range<usize>) -> Coded {
+        let m = self.walk.prior.channels;
+        let latents = &frame.latents[at.start * m..at.end * m];
+        let in_steps = self.walk.prior.in_steps(latents, self.walk.step);
+        let reference = Reference { latents, skip: &frame.skip[at], in_steps: &in_steps };
+        let float: Vec<f32> = in_steps.iter().map(|&v| v as f32 / 8.0).collect();
+        let plain = self.lambda == 0.0;
+        let map =
+            if plain { vec![false; self.walk.shape.positions()] } else { skip::guess(self.y, &float, m, self.walk.shape, self.lambda) };
+        let (mut latents, mut io) = self.attempt(&reference, &map);
+        if !plain {
+            // The entropy model knows what the coded positions really cost: drop those that are not worth it.
+            let better: Vec<bool> = (0..map.len()).map(|p| map[p] || self.not_worth(p, &io, &float)).collect();
+            if better != map {
+                (latents, io) = self.attempt(&reference, &better);
+            }
+        }
+        let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.copy_error(p, &float)).sum();
+        self.coded(SliceKind::Latent { distance }, latents, io, copied)
+    }
+
+    fn not_worth(&self, p: usize, io: &Writer, reference: &[f32]) -> bool {
+        // A coded position also pays its share of hyper latents and a dearer flag.
+        self.copy_error(p, reference) < io.error[p] + self.lambda * (io.bits[p] + 4.0)
+    }
+
+    fn copy_error(&self, p: usize, reference: &[f32]) -> f32 {
+        let m = self.walk.prior.channels;
+        self.y[p * m..][..m].iter().zip(&reference[p * m..][..m]).map(|(y, r)| (y - r) * (y - r)).sum()
+    }
+
+    fn attempt(&self, reference: &Reference, skip: &[bool]) -> (Latents, Writer<'_>) {
+        let (p, m) = (&self.walk.prior.inter, self.walk.prior.channels);
+        let coded: Vec<u32> = (0..skip.len() as u32).filter(|&p| !skip[p as usize]).collect();
+        let cells = self.walk.cells(&coded);
+        // Hyper analysis sees what will probably be coded beside the reference.
+        let mut x = vec![0i16; skip.len() * 2 * m];
+        for (q, row) in x.chunks_exact_mut(2 * m).enumerate() {
+            for i in 0..m {
+                let r = reference.in_steps[q * m + i];
+                row[i] = if skip[q] { mean_to_activation(r) } else { self.likely(self.y[q * m + i], r) };
+                row[m + i] = mean_to_activation(r);
+            }
+        }
+        let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
+        let mut io = Writer::new(self, skip, &z);
+        let latents = self.walk.latent(reference, &mut io);
+        (latents, io)
+    }
+
+    /// The value that rate-distortion optimisation tends to: near the reference unless the change is clear.
+    fn likely(&self, y: f32, reference: i16) -> i16 {
+        let r = (reference as f32 / 8.0).round();
+        let d = (y - r).abs();
+        if 2.0 * d - 1.0 > 3.0 * self.lambda { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
+    }
+
+    fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
+        let mut payload = latents.crc().to_le_bytes().to_vec();
+        // A slice that copies everything says so by saying nothing.
+        if kind == SliceKind::None || latents.skip.iter().any(|s| !s) {
+            io.rans.finish(&mut payload);
+        }
+        let error: f32 = io.error.iter().sum::<f32>() + copied;
+        // With plain rounding the choice between kinds is by bytes.
+        let lambda = if self.lambda == 0.0 { 1e6 } else { self.lambda };
+        Coded { kind, groups: self.walk.groups, cost: error + lambda * payload.len() as f32 * 8.0, payload, latents }
+    }
+}
+
+fn clamp(y: f32) -> i16 {
+    (y.round() as i32).clamp(-MAX_LATENT, MAX_LATENT) as i16
+}
+
+fn activation(y: f32) -> i16 {
+    ((y * 64.0 + 0.5).floor() as i32).clamp(-32767, 32767) as i16
+}
+
+/// Chooses each symbol when its distribution is known, and writes it.
+struct Writer<'a> {
+    tables: &'a Tables,
+    rans: RansEncoder,
+    y: &'a [f32],
+    channels: usize,
+    lambda: f32,
+    skip: Vec<bool>,
+    z: Vec<i16>,
+    /// Of each position, over coded and cut channels.
+    bits: Vec<f32>,
+    error: Vec<f32>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(job: &Job<'a>, skip: &[bool], z: &[i16]) -> Writer<'a> {
+        let n = job.walk.shape.positions();
+        Writer {
+            tables: &job.walk.prior.tables,
+            rans: RansEncoder::default(),
+            y: job.y,
+            channels: job.walk.prior.channels,
+            lambda: job.lambda,
+            skip: skip.to_vec(),
+            z: z.to_vec(),
+            bits: vec![0.0; n],
+            error: vec![0.0; n],
+        }
+    }
+
+    /// The integer near `y` with the least error plus lambda times bits, and its bits.
+    #[inline]
+    fn choose(&self, y: f32, mean: i16, scale: u8) -> (i32, f32) {
+        let k = clamp(y) as i32;
+        let bits = self.tables.bits(k, mean, scale);
+        let likely = (mean as i32 + 4) >> 3;
+        if k == likely || self.lambda == 0.0 {
+            return (k, bits);
+        }
+        let cost = |k: i32, bits: f32| (y - k as f32) * (y - k as f32) + self.lambda * bits;
+        let mut best = (k, bits, cost(k, bits));
+        let near = if likely > k { k + 1 } else { k - 1 };
+        for other in [near, likely] {
+            let bits = self.tables.bits(other, mean, scale);
+            let c = cost(other, bits);
+            if c < best.2 {
+                best = (other, bits, c);
+            }
+        }
+        (best.0, best.1)
+    }
+}
+
+impl SymbolIo for Writer<'_> {
+    fn skip(&mut self, position: usize, p: u32) -> bool {
+        let skip = self.skip[position];
+        if skip {
+            self.rans.push(0, p)
+        } else {
+            self.rans.push(p, 32768 - p)
+        }
+        skip
+    }
+
+    fn hyper(&mut self, row: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
+        out.copy_from_slice(&self.z[row * out.len()..][..out.len()]);
+        for ((&k, &m), &s) in out.iter().zip(mean).zip(scale) {
+            self.tables.encode(&mut self.rans, k as i32, m, s);
+        }
+    }
+
+    fn latents(&mut self, position: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
+        let y = &self.y[position * self.channels..][..self.channels];
+        let (mut bits, mut error) = (0.0, 0.0);
+        for (((o, &y), &m), &s) in out.iter_mut().zip(y).zip(mean).zip(scale) {
+            let (k, b) = self.choose(y, m, s);
+            *o = k as i16;
+            bits += b;
+            error += (y - k as f32) * (y - k as f32);
+            self.tables.encode(&mut self.rans, k, m, s);
+        }
+        // Channels that are cut are lost whole (a reference's value, where there is one, does a little better).
+        error += y[out.len()..].iter().map(|y| y * y).sum::<f32>();
+        self.bits[position] = bits;
+        self.error[position] = error;
+    }
+}

@@ -1,0 +1,149 @@
+//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`.
+
+use crate::error::{Error, Result};
+use crate::prior::Prior;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// A model pack, checked: sizes fit each other and no integer sum can overflow.
+pub struct Pack {
+    name: String,
+    id: [u8; 32],
+    pub(crate) analysis: Cow<'static, [u8]>,
+    pub(crate) synthesis: Cow<'static, [u8]>,
+    pub(crate) prior: Prior,
+}
+
+/// What the codec reads of `model.toml`; the rest is for people.
+#[derive(Deserialize)]
+struct Manifest {
+    name: String,
+    format: u32,
+}
+
+const MANIFEST_FORMAT: u32 = 1;
+
+/// Files of one pack in the order they are hashed.
+struct Files {
+    manifest: Cow<'static, [u8]>,
+    analysis: Cow<'static, [u8]>,
+    synthesis: Cow<'static, [u8]>,
+    prior: Cow<'static, [u8]>,
+}
+
+macro_rules! compiled_in {
+    ($name:literal) => {{
+        static PACK: OnceLock<std::result::Result<Arc<Pack>, String>> = OnceLock::new();
+        (
+            $name,
+            &PACK,
+            &(|| Files {
+                manifest: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/model.toml"))),
+                analysis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis.onnx"))),
+                synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis.onnx"))),
+                prior: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/prior.safetensors"))),
+            }) as &dyn Fn() -> Files,
+        )
+    }};
+}
+
+impl Pack {
+    /// By name ("base"): compiled in, or a folder of that name in [`search_path`]; or a path to a folder.
+    pub fn open(name: &str) -> Result<Arc<Pack>> {
+        let (own, pack, files) = compiled_in!("base");
+        if name == own {
+            return pack.get_or_init(|| Pack::build(files()).map(Arc::new).map_err(|e| e.to_string())).clone().map_err(Error::Pack);
+        }
+        if name.contains('/') {
+            return Pack::read(Path::new(name)).map(Arc::new);
+        }
+        for folder in search_path() {
+            if folder.join(name).is_dir() {
+                return Pack::read(&folder.join(name)).map(Arc::new);
+            }
+        }
+        let folders = search_path_text();
+        Err(Error::Pack(format!("there is no pack {name:?}: only \"base\" is compiled in; others are looked for in {folders}")))
+    }
+
+    /// The pack that a stream names. Its id decides; its name is where to look.
+    pub(crate) fn for_stream(name: &str, id: &[u8; 16]) -> Result<Arc<Pack>> {
+        let fits = |p: &Arc<Pack>| p.id[..16] == id[..];
+        if let Some(p) = Pack::open("base").ok().filter(fits) {
+            return Ok(p);
+        }
+        // A name out of a stream never becomes a path.
+        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        for folder in search_path() {
+            let mut folders = vec![];
+            if plain {
+                folders.push(folder.join(name));
+            }
+            folders.extend(std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path()));
+            for f in folders {
+                if let Some(p) = f.is_dir().then(|| Pack::read(&f).ok()).flatten().map(Arc::new).filter(fits) {
+                    return Ok(p);
+                }
+            }
+        }
+        let hex = id.iter().map(|b| format!("{b:02x}")).collect();
+        Err(Error::UnknownPack { name: name.into(), id: hex, searched: search_path_text() })
+    }
+
+    fn read(folder: &Path) -> Result<Pack> {
+        let file = |n: &str| {
+            let p = folder.join(n);
+            std::fs::read(&p).map(Cow::Owned).map_err(|e| Error::Pack(format!("{}: {e}", p.display())))
+        };
+        let files = Files {
+            manifest: file("model.toml")?,
+            analysis: file("analysis.onnx")?,
+            synthesis: file("synthesis.onnx")?,
+            prior: file("prior.safetensors")?,
+        };
+        Pack::build(files).map_err(|e| Error::Pack(format!("{}: {e}", folder.display())))
+    }
+
+    fn build(f: Files) -> Result<Pack> {
+        let text = std::str::from_utf8(&f.manifest).map_err(|_| Error::Pack("model.toml is not UTF-8".into()))?;
+        let manifest: Manifest = toml::from_str(text).map_err(|e| Error::Pack(format!("model.toml: {e}")))?;
+        if manifest.format != MANIFEST_FORMAT {
+            return Err(Error::Pack(format!("format {} of packs; this version reads {MANIFEST_FORMAT}", manifest.format)));
+        }
+        // The card may be corrected without making a pack another one: only what computes is hashed.
+        let mut hash = blake3::Hasher::new();
+        for part in [&f.analysis, &f.synthesis, &f.prior] {
+            hash.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        let prior = Prior::parse(&f.prior)?;
+        Ok(Pack { name: manifest.name, id: hash.finalize().into(), analysis: f.analysis, synthesis: f.synthesis, prior })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// BLAKE3 of the networks and the prior.
+    pub fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    pub(crate) fn short_id(&self) -> [u8; 16] {
+        self.id[..16].try_into().expect("16 of 32 bytes")
+    }
+}
+
+/// Folders searched for packs: those of `$LIC_MODELS` (separated by colons), `~/.local/share/lic/models`,
+/// `/usr/local/share/lic/models`, `/usr/share/lic/models`.
+pub fn search_path() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::env::var_os("LIC_MODELS").iter().flat_map(std::env::split_paths).collect();
+    folders.extend(std::env::var_os("HOME").map(|h| Path::new(&h).join(".local/share/lic/models")));
+    folders.extend(["/usr/local/share/lic/models", "/usr/share/lic/models"].map(PathBuf::from));
+    folders
+}
+
+fn search_path_text() -> String {
+    search_path().iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,113 @@
+//! The prior of slices with a reference (STEM, arXiv 2104.06083): latents of the reference, hyperprior, checkerboard; only
+//! where the skip map says that something is coded.
+
+use super::{Heads, Hyper, Kernels, Shape, mean_to_activation};
+use lic_kernels::{Depthwise, Linear};
+
+pub(crate) struct Inter {
+    pub hyper: Hyper,
+    pub reference: Depthwise,
+    pub context0: Linear,
+    /// `[STEPS][context0 outputs]`.
+    pub context_bias: Vec<i32>,
+    pub context1: Linear,
+    pub first: Linear,
+    pub spatial: Depthwise,
+    pub second0: Linear,
+    pub second1: Linear,
+}
+
+/// Channels of the context that hold the skip flags of the 3x3 neighbourhood (nine, padded).
+const FLAGS: usize = 16;
+
+/// What the passes over one slice share.
+pub(crate) struct InterContext<'a> {
+    pub shape: Shape,
+    /// Reference latents, `[positions][channels]`, [`MEAN_BITS`](super::MEAN_BITS) fraction bits.
+    pub reference: &'a [i16],
+    /// Coded positions, raster order.
+    pub coded: Vec<u32>,
+    /// A row for each coded position.
+    context: Vec<i16>,
+}
+
+impl Inter {
+    /// `skip`: one flag a position; `z`: hyper latents of `cells`, those with a coded position.
+    #[allow(clippy::too_many_arguments)]
+    pub fn context<'a>(
+        &self,
+        k: Kernels,
+        shape: Shape,
+        reference: &'a [i16],
+        skip: &[bool],
+        z: &[i16],
+        cells: &[u32],
+        coded: Vec<u32>,
+        step: u8,
+    ) -> InterContext<'a> {
+        let (h, m) = (self.hyper.features(), self.reference.channels());
+        let n = h + 2 * m + FLAGS;
+        let dense = self.hyper.synthesise(k, z, shape, cells);
+        let reference_activations: Vec<i16> = reference.iter().map(|&v| mean_to_activation(v)).collect();
+        let mut x = vec![0i16; coded.len() * n];
+        self.hyper.smooth.apply(k, &dense, shape.width, shape.height, &coded, &mut x, n, 0);
+        self.reference.apply(k, &reference_activations, shape.width, shape.height, &coded, &mut x, n, h + m);
+        for (row, &p) in x.chunks_exact_mut(n).zip(&coded) {
+            row[h..h + m].copy_from_slice(&reference_activations[p as usize * m..][..m]);
+            let (py, px) = (p as usize / shape.width, p as usize % shape.width);
+            for tap in 0..9 {
+                let (y, x) = ((py + tap / 3).wrapping_sub(1), (px + tap % 3).wrapping_sub(1));
+                if y < shape.height && x < shape.width && skip[y * shape.width + x] {
+                    row[h + 2 * m + tap] = 1 << super::ACTIVATION_BITS;
+                }
+            }
+        }
+        let (mut t, mut context) = (Vec::new(), Vec::new());
+        let c = self.context0.outputs();
+        self.context0.apply(k, &x, Some(&self.context_bias[step as usize * c..][..c]), &mut t);
+        self.context1.apply(k, &t, None, &mut context);
+        InterContext { shape, reference, coded, context }
+    }
+
+    /// Distributions at the `rows` (indices into `coded`) of the checkerboard's first half.
+    pub fn first(&self, k: Kernels, c: &InterContext, rows: &[u32]) -> Heads {
+        let (mut x, mut out) = (Vec::new(), Vec::new());
+        super::gather(&c.context, self.first.inputs(), rows.iter().map(|&r| r as usize), &mut x);
+        self.first.apply(k, &x, None, &mut out);
+        self.heads(&out, c, rows)
+    }
+
+    /// Distributions at the second half; `known`: `[positions][2 * channels]` activations: values, then their difference
+    /// to the reference, both zero where not yet known.
+    pub fn second(&self, k: Kernels, c: &InterContext, known: &[i16], rows: &[u32]) -> Heads {
+        let (n, m) = (self.first.inputs(), self.spatial.channels());
+        let positions: Vec<u32> = rows.iter().map(|&r| c.coded[r as usize]).collect();
+        let mut x = vec![0i16; rows.len() * (n + m)];
+        for (row, &r) in x.chunks_exact_mut(n + m).zip(rows) {
+            row[..n].copy_from_slice(&c.context[r as usize * n..][..n]);
+        }
+        self.spatial.apply(k, known, c.shape.width, c.shape.height, &positions, &mut x, n + m, n);
+        let (mut t, mut out) = (Vec::new(), Vec::new());
+        self.second0.apply(k, &x, None, &mut t);
+        self.second1.apply(k, &t, None, &mut out);
+        self.heads(&out, c, rows)
+    }
+
+    /// Means are the network's plus a gated part of the reference's value.
+    fn heads(&self, out: &[i16], c: &InterContext, rows: &[u32]) -> Heads {
+        let m = self.reference.channels();
+        let mut h = Heads::default();
+        for (row, &r) in out.chunks_exact(3 * m).zip(rows) {
+            let reference = &c.reference[c.coded[r as usize] as usize * m..][..m];
+            let (mean, rest) = row.split_at(m);
+            let (scale, gate) = rest.split_at(m);
+            h.mean.extend((0..m).map(|i| {
+                let g = (gate[i] as i32).clamp(0, 1 << super::ACTIVATION_BITS);
+                let part = (g * reference[i] as i32 + 32) >> super::ACTIVATION_BITS;
+                (mean[i] as i32 + part).clamp(-32767, 32767) as i16
+            }));
+            h.scale.extend(scale.iter().map(|&s| s.clamp(0, 63) as u8));
+        }
+        h
+    }
+}

@@ -1,0 +1,63 @@
+//! The prior of slices without a reference: hyperprior, then checkerboard (arXiv 2103.15306).
+
+use super::{Heads, Hyper, Kernels, Shape, gather};
+use lic_kernels::{Depthwise, Linear};
+
+pub(crate) struct Intra {
+    pub hyper: Hyper,
+    pub context: Linear,
+    /// `[STEPS][context outputs]`.
+    pub context_bias: Vec<i32>,
+    pub first: Linear,
+    pub spatial: Depthwise,
+    pub second0: Linear,
+    pub second1: Linear,
+}
+
+impl Intra {
+    /// `[positions][context]` from the hyper latents of every cell.
+    pub fn context(&self, k: Kernels, z: &[i16], shape: Shape, step: u8) -> Vec<i16> {
+        let (cw, ch) = shape.cells();
+        let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
+        let all: Vec<u32> = (0..shape.positions() as u32).collect();
+        let n = self.hyper.features();
+        let dense = self.hyper.synthesise(k, z, shape, &cells);
+        let mut smooth = vec![0i16; all.len() * n];
+        self.hyper.smooth.apply(k, &dense, shape.width, shape.height, &all, &mut smooth, n, 0);
+        let mut out = Vec::new();
+        let m = self.context.outputs();
+        self.context.apply(k, &smooth, Some(&self.context_bias[step as usize * m..][..m]), &mut out);
+        out
+    }
+
+    /// Distributions at the checkerboard's first half.
+    pub fn first(&self, k: Kernels, context: &[i16], positions: &[u32]) -> Heads {
+        let (mut x, mut out) = (Vec::new(), Vec::new());
+        gather(context, self.first.inputs(), positions.iter().map(|&p| p as usize), &mut x);
+        self.first.apply(k, &x, None, &mut out);
+        heads(&out, self.first.outputs() / 2)
+    }
+
+    /// Distributions at the second half; `known`: `[positions][channels]` activations, zero where not yet known.
+    pub fn second(&self, k: Kernels, context: &[i16], known: &[i16], shape: Shape, positions: &[u32]) -> Heads {
+        let (c, m) = (self.first.inputs(), self.spatial.channels());
+        let mut x = vec![0i16; positions.len() * (c + m)];
+        for (row, &p) in x.chunks_exact_mut(c + m).zip(positions) {
+            row[..c].copy_from_slice(&context[p as usize * c..][..c]);
+        }
+        self.spatial.apply(k, known, shape.width, shape.height, positions, &mut x, c + m, c);
+        let (mut t, mut out) = (Vec::new(), Vec::new());
+        self.second0.apply(k, &x, None, &mut t);
+        self.second1.apply(k, &t, None, &mut out);
+        heads(&out, m)
+    }
+}
+
+fn heads(rows: &[i16], m: usize) -> Heads {
+    let mut h = Heads::default();
+    for row in rows.chunks_exact(2 * m) {
+        h.mean.extend_from_slice(&row[..m]);
+        h.scale.extend(row[m..].iter().map(|&s| s.clamp(0, 63) as u8));
+    }
+    h
+}

@@ -1,0 +1,160 @@
+//! `prior.safetensors` -> [`Prior`]; the tensors are listed in codec/BITSTREAM.md, section "Pack".
+
+use super::{Hyper, Inter, Intra, Prior, Tables};
+use crate::bitstream::{GROUPS, STEPS};
+use crate::error::{Error, Result};
+use lic_kernels::{Depthwise, Linear};
+use safetensors::{Dtype, SafeTensors};
+
+struct Source<'a>(SafeTensors<'a>);
+
+fn bad(name: &str, what: impl std::fmt::Display) -> Error {
+    Error::Pack(format!("prior.safetensors: {name}: {what}"))
+}
+
+impl Source<'_> {
+    fn bytes(&self, name: &str, dtype: Dtype) -> Result<(Vec<usize>, &[u8])> {
+        let t = self.0.tensor(name).map_err(|e| bad(name, e))?;
+        if t.dtype() != dtype {
+            return Err(bad(name, format!("{:?} where {dtype:?} is needed", t.dtype())));
+        }
+        Ok((t.shape().to_vec(), t.data()))
+    }
+
+    fn u8(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.bytes(name, Dtype::U8)?.1.to_vec())
+    }
+
+    fn u16(&self, name: &str) -> Result<Vec<u16>> {
+        Ok(self.bytes(name, Dtype::U16)?.1.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect())
+    }
+
+    fn i16(&self, name: &str) -> Result<Vec<i16>> {
+        Ok(self.bytes(name, Dtype::I16)?.1.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect())
+    }
+
+    fn i32(&self, name: &str) -> Result<Vec<i32>> {
+        Ok(self.bytes(name, Dtype::I32)?.1.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    fn f32(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.bytes(name, Dtype::F32)?.1.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    /// Weights `[outputs][inputs]`, with their bias and shift.
+    fn weights(&self, name: &str) -> Result<(usize, usize, Vec<i8>, Vec<i32>, Vec<u8>)> {
+        let (shape, data) = self.bytes(&format!("{name}.weight"), Dtype::I8)?;
+        let [o, i] = shape[..] else { return Err(bad(name, "weights are not a matrix")) };
+        let weights = data.iter().map(|&b| b as i8).collect();
+        Ok((o, i, weights, self.i32(&format!("{name}.bias"))?, self.u8(&format!("{name}.shift"))?))
+    }
+
+    fn linear(&self, name: &str, inputs: usize, leaky: bool) -> Result<Linear> {
+        let (o, i, w, b, s) = self.weights(name)?;
+        if i != inputs {
+            return Err(bad(name, format!("{i} inputs where {inputs} are needed")));
+        }
+        Linear::new(i, o, &w, &b, &s, leaky).map_err(|e| bad(name, e.0))
+    }
+
+    fn depthwise(&self, name: &str, channels: usize) -> Result<Depthwise> {
+        let (o, i, w, b, s) = self.weights(name)?;
+        if i != 9 || o != channels {
+            return Err(bad(name, format!("{o} channels of {i} taps where {channels} of 9 are needed")));
+        }
+        Depthwise::new(o, &w, &b, &s).map_err(|e| bad(name, e.0))
+    }
+
+    /// The first layer of a context takes its bias by step.
+    fn context_bias(&self, name: &str, layer: &Linear) -> Result<Vec<i32>> {
+        let name = format!("{name}.step_bias");
+        let v = self.i32(&name)?;
+        if v.len() != STEPS * layer.outputs() || !v.chunks_exact(layer.outputs()).all(|b| layer.takes_bias(b)) {
+            return Err(bad(&name, "wrong size, or sums do not fit int32"));
+        }
+        Ok(v)
+    }
+
+    fn hyper(&self, name: &str, inputs: usize) -> Result<Hyper> {
+        let n = |s: &str| format!("{name}.{s}");
+        let analysis0 = self.linear(&n("analysis0"), inputs, true)?;
+        let analysis1 = self.linear(&n("analysis1"), 4 * analysis0.outputs(), false)?;
+        let synthesis = self.linear(&n("synthesis"), analysis1.outputs(), true)?;
+        let smooth = self.depthwise(&n("smooth"), synthesis.outputs() / 4)?;
+        let (mean, scale) = (self.i16(&n("mean"))?, self.u8(&n("scale"))?);
+        let size = STEPS * synthesis.inputs();
+        if mean.len() != size || scale.len() != size || scale.iter().any(|&s| s > 63) {
+            return Err(bad(name, "distribution of the hyper latents"));
+        }
+        Ok(Hyper { analysis0, analysis1, synthesis, smooth, mean, scale })
+    }
+}
+
+impl Prior {
+    pub fn parse(bytes: &[u8]) -> Result<Prior> {
+        let s = Source(SafeTensors::deserialize(bytes).map_err(|e| Error::Pack(format!("prior.safetensors: {e}")))?);
+        let gain = s.f32("gain")?;
+        let channels = gain.len() / STEPS;
+        if channels == 0 || channels % (2 * GROUPS) != 0 || gain.len() != STEPS * channels || gain.iter().any(|g| !g.is_finite()) {
+            return Err(bad("gain", "wrong size or values"));
+        }
+        let step_size = s.i32("step_size")?;
+        if step_size.len() != gain.len() || step_size.iter().any(|&d| !(16..131072).contains(&d)) {
+            return Err(bad("step_size", "wrong size or values"));
+        }
+        let m = channels;
+
+        let hyper = s.hyper("intra.hyper", m)?;
+        let context = s.linear("intra.context", hyper.features(), true)?;
+        let first = s.linear("intra.first", context.outputs(), false)?;
+        let second0 = s.linear("intra.second0", context.outputs() + m, true)?;
+        let second1 = s.linear("intra.second1", second0.outputs(), false)?;
+        if first.outputs() != 2 * m || second1.outputs() != 2 * m {
+            return Err(bad("intra", "heads do not fit the channels"));
+        }
+        let intra = Intra {
+            context_bias: s.context_bias("intra.context", &context)?,
+            spatial: s.depthwise("intra.spatial", m)?,
+            hyper,
+            context,
+            first,
+            second0,
+            second1,
+        };
+
+        let hyper = s.hyper("inter.hyper", 2 * m)?;
+        let context0 = s.linear("inter.context0", hyper.features() + 2 * m + 16, true)?;
+        let context1 = s.linear("inter.context1", context0.outputs(), true)?;
+        let first = s.linear("inter.first", context1.outputs(), false)?;
+        let second0 = s.linear("inter.second0", context1.outputs() + 2 * m, true)?;
+        let second1 = s.linear("inter.second1", second0.outputs(), false)?;
+        if first.outputs() != 3 * m || second1.outputs() != 3 * m {
+            return Err(bad("inter", "heads do not fit the channels"));
+        }
+        let inter = Inter {
+            context_bias: s.context_bias("inter.context0", &context0)?,
+            reference: s.depthwise("inter.reference", m)?,
+            spatial: s.depthwise("inter.spatial", 2 * m)?,
+            hyper,
+            context0,
+            context1,
+            first,
+            second0,
+            second1,
+        };
+
+        let tables = Tables::new(&s.i16("cdf.low")?, &s.u16("cdf.entries")?, &s.u8("cdf.raw")?, s.u16("cdf.data")?);
+        let lambda = s.f32("lambda")?;
+        let lambda = lambda.chunks_exact(STEPS).map(|c| c.try_into().expect("STEPS values")).collect::<Vec<[f32; STEPS]>>();
+        Ok(Prior {
+            channels,
+            intra,
+            inter,
+            tables: tables.ok_or_else(|| bad("cdf", "inconsistent tables"))?,
+            skip_init: s.u16("skip_init")?.try_into().map_err(|_| bad("skip_init", "not 16 values"))?,
+            gain,
+            step_size,
+            lambda: lambda.try_into().map_err(|_| bad("lambda", "not two rows"))?,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! Raw pictures of any layout -> I420 planes padded to multiples of 16 by repeating the edge.
+
+/// Padded 8-bit planes: luma `width` x `height` (multiples of 16), chroma half of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Planes {
+    pub width: usize,
+    pub height: usize,
+    pub y: Vec<u8>,
+    pub u: Vec<u8>,
+    pub v: Vec<u8>,
+}
+
+impl Planes {
+    /// Room for a picture of `width` x `height` samples.
+    pub fn for_size(width: usize, height: usize) -> Planes {
+        let (w, h) = (width.next_multiple_of(16), height.next_multiple_of(16));
+        Planes { width: w, height: h, y: vec![0; w * h], u: vec![128; w * h / 4], v: vec![128; w * h / 4] }
+    }
+
+    /// Repeats the last column and line of the picture's `width` x `height` outwards.
+    pub fn extend(&mut self, width: usize, height: usize) {
+        let (w, h) = (self.width, self.height);
+        extend(&mut self.y, w, h, width, height);
+        extend(&mut self.u, w / 2, h / 2, width.div_ceil(2), height.div_ceil(2));
+        extend(&mut self.v, w / 2, h / 2, width.div_ceil(2), height.div_ceil(2));
+    }
+}
+
+fn extend(plane: &mut [u8], stride: usize, lines: usize, width: usize, height: usize) {
+    if width < stride {
+        for line in plane.chunks_exact_mut(stride).take(height) {
+            let last = line[width - 1];
+            line[width..].fill(last);
+        }
+    }
+    for y in height..lines {
+        plane.copy_within((height - 1) * stride..height * stride, y * stride);
+    }
+}
+
+/// Copies `lines` lines of `width` bytes.
+pub fn copy(src: &[u8], src_stride: usize, dst: &mut [u8], dst_stride: usize, width: usize, lines: usize) {
+    for (s, d) in src.chunks(src_stride).zip(dst.chunks_mut(dst_stride)).take(lines) {
+        d[..width].copy_from_slice(&s[..width]);
+    }
+}
+
+/// Interleaved chroma -> two planes; `first` gets the even bytes.
+pub fn split(src: &[u8], src_stride: usize, first: &mut [u8], second: &mut [u8], dst_stride: usize, width: usize, lines: usize) {
+    for ((s, a), b) in src.chunks(src_stride).zip(first.chunks_mut(dst_stride)).zip(second.chunks_mut(dst_stride)).take(lines) {
+        for ((pair, a), b) in s.chunks_exact(2).zip(&mut a[..width]).zip(&mut b[..width]) {
+            (*a, *b) = (pair[0], pair[1]);
+        }
+    }
+}
+
+/// Packed 4:2:2 -> planes; `luma` is the place of the first luma byte in a pair of pixels (YUY2: 0, UYVY: 1). Chroma of
+/// two lines is averaged.
+pub fn packed_422(src: &[u8], stride: usize, luma: usize, width: usize, height: usize, out: &mut Planes) {
+    let (w, chroma) = (out.width, 1 - luma);
+    for (line, dst) in src.chunks(stride).zip(out.y.chunks_exact_mut(w)).take(height) {
+        for (pair, d) in line.chunks_exact(2).zip(&mut dst[..width]) {
+            *d = pair[luma];
+        }
+    }
+    for cy in 0..height.div_ceil(2) {
+        let a = &src[2 * cy * stride..];
+        let b = &src[(2 * cy + 1).min(height - 1) * stride..];
+        let (u, v) = (&mut out.u[cy * w / 2..], &mut out.v[cy * w / 2..]);
+        for cx in 0..width.div_ceil(2) {
+            let at = 4 * cx + chroma;
+            u[cx] = (a[at] as u16 + b[at] as u16).div_ceil(2) as u8;
+            v[cx] = (a[at + 2] as u16 + b[at + 2] as u16).div_ceil(2) as u8;
+        }
+    }
+}
+
+/// RGB of `bytes` a pixel with red, green and blue at the given places -> BT.709, limited range (ITU-R BT.709-6, 3.4 and
+/// 3.5, in 16-bit fixed point); chroma is the mean of 2x2 pixels.
+pub fn rgb(src: &[u8], stride: usize, bytes: usize, order: [usize; 3], width: usize, height: usize, out: &mut Planes) {
+    let w = out.width;
+    let [r, g, b] = order;
+    for (line, dst) in src.chunks(stride).zip(out.y.chunks_exact_mut(w)).take(height) {
+        for (p, d) in line.chunks_exact(bytes).zip(&mut dst[..width]) {
+            let sum = 11966 * p[r] as i32 + 40254 * p[g] as i32 + 4064 * p[b] as i32;
+            *d = (16 + ((sum + 32768) >> 16)) as u8;
+        }
+    }
+    for cy in 0..height.div_ceil(2) {
+        let lines = [2 * cy, (2 * cy + 1).min(height - 1)];
+        for cx in 0..width.div_ceil(2) {
+            let columns = [2 * cx, (2 * cx + 1).min(width - 1)];
+            let mut s = [0i32; 3];
+            for y in lines {
+                for x in columns {
+                    let p = &src[y * stride + x * bytes..][..bytes];
+                    s = [s[0] + p[r] as i32, s[1] + p[g] as i32, s[2] + p[b] as i32];
+                }
+            }
+            let u = -6596 * s[0] - 22189 * s[1] + 28784 * s[2];
+            let v = 28784 * s[0] - 26145 * s[1] - 2639 * s[2];
+            out.u[cy * w / 2 + cx] = (128 + ((u + (1 << 17)) >> 18)).clamp(0, 255) as u8;
+            out.v[cy * w / 2 + cx] = (128 + ((v + (1 << 17)) >> 18)).clamp(0, 255) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rgb_of_white_black_and_primaries() {
+        let mut p = Planes::for_size(2, 2);
+        let mut yuv = |c: [u8; 3]| {
+            rgb(&[c, c, c, c].concat(), 6, 3, [0, 1, 2], 2, 2, &mut p);
+            (p.y[0], p.u[0], p.v[0])
+        };
+        assert_eq!(yuv([255, 255, 255]), (235, 128, 128));
+        assert_eq!(yuv([0, 0, 0]), (16, 128, 128));
+        assert_eq!(yuv([255, 0, 0]), (63, 102, 240));
+        assert_eq!(yuv([0, 0, 255]), (32, 240, 118));
+    }
+
+    #[test]
+    fn extends_odd_sizes() {
+        let mut p = Planes::for_size(3, 1);
+        p.y[..3].copy_from_slice(&[1, 2, 3]);
+        p.u[..2].copy_from_slice(&[4, 5]);
+        p.extend(3, 1);
+        assert_eq!((p.y[15], p.y[255], p.u[7], p.u[63]), (3, 3, 5, 5));
+    }
+}

@@ -1,0 +1,100 @@
+"""Stage a: autoencoder, quantiser steps, hyper and spatial prior, all rates in one model.
+
+train.py CONFIG [--minutes N] [--init WEIGHTS]   resumes from the run folder if it holds a checkpoint
+"""
+import argparse
+import math
+import random
+import time
+import tomllib
+from pathlib import Path
+
+import torch
+
+from data import Pictures
+from model import KNOTS, Autoencoder, IntraPrior, knots, pack, ste_round
+
+RUNS = Path.home() / ".cache/lic"
+
+
+def schedule(done, it, lr):
+    """Warm-up, then a cosine down to 2%."""
+    return lr * min(1, (it + 1) / 200) * (0.49 * (1 + math.cos(math.pi * min(done, 1))) + 0.02)
+
+
+def save(path, **state):
+    tmp = path.with_suffix(".tmp")
+    torch.save(state, tmp)
+    tmp.rename(path)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("config")
+    ap.add_argument("--minutes", type=float)
+    ap.add_argument("--init")
+    ap.add_argument("--steps", type=int, help="stop early, for a rehearsal")
+    a = ap.parse_args()
+    cfg = tomllib.loads(Path(a.config).read_text())
+    c, run = cfg["stage_a"], RUNS / "runs" / cfg["name"]
+    run.mkdir(parents=True, exist_ok=True)
+    minutes = a.minutes or c["minutes"]
+    torch.set_num_threads(c["threads"])
+    torch.manual_seed(c["seed"])
+    random.seed(c["seed"])
+    ae, prior = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"])
+    ae = ae.to(memory_format=torch.channels_last)
+    prior = prior.to(memory_format=torch.channels_last)
+    params = [*ae.parameters(), *prior.parameters()]
+    opt = torch.optim.Adam(params, lr=c["lr"])
+    it, spent, mean = 0, 0.0, None
+    if (run / "a.pt").exists():
+        s = torch.load(run / "a.pt")
+        ae.load_state_dict(s["ae"]); prior.load_state_dict(s["intra"]); opt.load_state_dict(s["opt"])
+        it, spent = s["it"], s["spent"]
+    elif a.init:
+        s = torch.load(a.init)
+        ae.load_state_dict({k: v.float() for k, v in s["ae"].items()})
+        prior.load_state_dict({k: v.float() for k, v in s["intra"].items()})
+    pictures, M = Pictures(RUNS / "data", c["crop"]), ae.M
+    lo, hi = map(math.log2, c["lambda"])
+    last = time.time()
+    while spent < minutes * 60 and it != a.steps:
+        for g in opt.param_groups:
+            g["lr"] = schedule(spent / (minutes * 60), it, c["lr"])
+        y, uv = pictures.batch(c["batch"])
+        x = pack(y, uv).to(memory_format=torch.channels_last)
+        q = torch.rand(len(x)) * (KNOTS - 1)
+        lam = 2 ** (lo + (hi - lo) * q / (KNOTS - 1))
+        keep = torch.full((len(x),), M)  # random tail drop: orders the channels by importance
+        for i in range(len(x)):
+            if random.random() < c["tail_drop"]:
+                keep[i] = random.randrange(1, 8) * M // 8
+        keep = (torch.arange(M)[None] < keep[:, None])[:, :, None, None]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            v = ae.encode(x, q) * keep
+            yh = ste_round(v)
+            by, bz = prior.bits(v, yh, v + torch.rand_like(v) - 0.5, q, train=True)
+            t = ae.decode(yh, q)
+        e = [(t.float()[:, i] - x[:, i]).pow(2).mean((1, 2, 3)) for i in (slice(0, 64), slice(64, 80), slice(80, 96))]
+        mse = (6 * e[0] + c["chroma"] * (e[1] + e[2])) / 8
+        bits = ((by * keep).sum((1, 2, 3)) + bz.sum((1, 2, 3))) / (y.shape[2] * y.shape[3])
+        # Dividing by lam^0.5 lets every rate pull with about the same force.
+        loss = ((bits + lam * mse) * (lam / 700) ** -c["balance"]).mean()
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        opt.step()
+        it += 1
+        now = time.time()
+        spent, last = spent + min(now - last, 5), now  # a stopped process does not age
+        mean = loss.item() if mean is None else 0.995 * mean + 0.005 * loss.item()
+        if it % 500 == 0:
+            print(it, round(spent), round(mean, 4), flush=True)
+        if it % 2000 == 0:
+            save(run / "a.pt", ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
+    save(run / "a.pt", ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
+
+
+if __name__ == "__main__":
+    main()
