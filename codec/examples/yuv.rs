@@ -3,6 +3,7 @@
 //! ```text
 //! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [fps=30] [inter=1] [rdo=1] [slices=0] [threads=0] [model=base]
 //! yuv decode IN.lic OUT.yuv [threads=0]
+//! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
 //! ```
 
@@ -22,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["encode", w, h, from, to, ..] => encode(w.parse()?, h.parse()?, from, to, &args),
         ["decode", from, to, ..] => decode(from, to, &args),
+        ["dump", from, to] => dump(from, to),
         ["check", from] => check(from),
         _ => Err("usage: yuv encode WIDTH HEIGHT IN.yuv OUT.lic [name=value...] | decode IN.lic OUT.yuv | check IN.lic".into()),
     }
@@ -104,6 +106,23 @@ fn decode(from: &str, to: &str, args: &[String]) -> Result<(), Box<dyn Error>> {
     let ms = |d: Duration| d.as_secs_f64() * 1e3 / frames.len() as f64;
     println!("{} frames, {:.2} ms latents + {:.2} ms picture a frame", frames.len(), ms(entropy), ms(synthesis));
     Ok(())
+}
+
+fn dump(from: &str, to: &str) -> Result<(), Box<dyn Error>> {
+    let mut decoder = Decoder::new(&Runtime::find()?, 0)?;
+    let (data, mut out) = (std::fs::read(from)?, Vec::new());
+    for f in frames(&data)? {
+        let h = bitstream::parse_header(f)?;
+        let none = h.slices.iter().filter(|s| s.kind == bitstream::SliceKind::None).count();
+        decoder.decode(f)?;
+        let l = decoder.latents().ok_or("no latents")?;
+        for v in [f.len(), h.key as usize, h.step as usize, none, l.columns, l.rows, l.channels] {
+            out.extend_from_slice(&(v as u32).to_le_bytes());
+        }
+        out.extend(l.values.iter().flat_map(|v| v.to_le_bytes()));
+        out.extend(l.skip.iter().map(|&s| s as u8));
+    }
+    Ok(std::fs::write(to, out)?)
 }
 
 fn check(from: &str) -> Result<(), Box<dyn Error>> {

@@ -24,6 +24,18 @@ pub struct Decoded {
     pub latents_crc: u32,
 }
 
+/// A frame's latents, for whoever computes on them instead of on pictures.
+pub struct LatentsView<'a> {
+    /// Positions of 16x16 pixels in a row, and rows.
+    pub columns: usize,
+    pub rows: usize,
+    pub channels: usize,
+    /// `[rows][columns][channels]` in 1/65536 of what synthesis takes.
+    pub values: &'a [i32],
+    /// `[rows][columns]`: whether the position copies a reference.
+    pub skip: &'a [bool],
+}
+
 /// Decodes the frames of one stream; frames may be missing, repeated or damaged.
 pub struct Decoder {
     runtime: Runtime,
@@ -138,6 +150,14 @@ impl Decoder {
             write_picture(t, w8, h8, out);
             Ok(())
         })?
+    }
+
+    /// Latents of the last frame decoded.
+    pub fn latents(&self) -> Option<LatentsView<'_>> {
+        let s = self.stream.as_ref()?;
+        let frame = s.held.get(s.last?)?;
+        let (columns, rows) = crate::latent_size(&s.info);
+        Some(LatentsView { columns, rows, channels: s.pack.prior.channels, values: &frame.latents, skip: &frame.skip })
     }
 
     /// Forgets every held frame (flush, seek).

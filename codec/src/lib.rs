@@ -19,7 +19,7 @@ mod prior;
 mod rans;
 mod slice;
 
-pub use decoder::{Decoded, Decoder};
+pub use decoder::{Decoded, Decoder, LatentsView};
 pub use encoder::{Encoder, Packet, Settings};
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};

@@ -1,0 +1,55 @@
+//! Streams of the first version, decoded for ever: the frozen tiny pack, frames from 175x143 (static, four slices, changing
+//! steps and groups) and 160x96 (moving), and the CRC-32C of each frame's latents.
+//!
+//! `LIC_WRITE_GOLDEN=1 cargo test --release -p lic-codec --test golden` writes them anew: only for a new version of the format.
+
+mod common;
+
+use common::{MOVING, STATIC, golden, runtime, tiny};
+use lic_codec::{Decoder, Settings, bitstream};
+use lic_kernels::Level;
+
+fn write() {
+    let mut stream = Vec::new();
+    let mut e = STATIC.encoder(Settings { slices: 4, ..Settings::default() });
+    for t in 0..10 {
+        e.set_settings(Settings { slices: 4, quality: [50.0, 50.0, 20.0, 90.0, 64.0][t as usize % 5], key_int_max: 7, ..Settings::default() });
+        stream.extend(STATIC.encode(&mut e, t, false).data);
+    }
+    std::fs::write(golden("static.lic"), stream).unwrap();
+    // A rate too low for the picture: channel groups are cut.
+    let moving = MOVING.stream(Settings { quality: 70.0, bitrate: 20, ..Settings::default() }, 6);
+    std::fs::write(golden("moving.lic"), moving.iter().flat_map(|p| p.data.clone()).collect::<Vec<u8>>()).unwrap();
+    for name in ["static", "moving"] {
+        let lines: String = crcs(name, Level::Scalar).iter().map(|c| format!("{c:08x}\n")).collect();
+        std::fs::write(golden(&format!("{name}.crc")), lines).unwrap();
+    }
+}
+
+fn crcs(name: &str, level: Level) -> Vec<u32> {
+    let data = std::fs::read(golden(&format!("{name}.lic"))).unwrap();
+    let mut d = Decoder::new(&runtime(), 0).unwrap();
+    d.set_kernels(level);
+    let (mut at, mut out) = (0, vec![]);
+    while let bitstream::Scan::Frame(h) = bitstream::scan(&data[at..]) {
+        out.push(d.decode(&data[at..at + h.length]).unwrap().latents_crc);
+        at += h.length;
+    }
+    assert_eq!(at, data.len());
+    out
+}
+
+#[test]
+fn golden_streams_decode_to_the_same_latents() {
+    tiny();
+    if std::env::var_os("LIC_WRITE_GOLDEN").is_some() {
+        write();
+    }
+    for name in ["static", "moving"] {
+        let text = std::fs::read_to_string(golden(&format!("{name}.crc"))).unwrap();
+        let expect: Vec<u32> = text.lines().map(|l| u32::from_str_radix(l, 16).unwrap()).collect();
+        for level in Level::available() {
+            assert_eq!(crcs(name, level), expect, "{name} on {level:?}");
+        }
+    }
+}
