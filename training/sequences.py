@@ -74,8 +74,8 @@ def chain(ae, y, uv, batch, frames, lam):
     q = torch.rand(batch) * (KNOTS - 1)
     latents = ae.enc(pack(y, uv).contiguous(memory_format=torch.channels_last)).float().unflatten(0, (batch, frames))
     at = lambda i, q: latents[:, i] * torch.exp(knots(ae.genc, q))
-    # A few references come from another step: their latents keep their values and fall between the integers.
-    other = torch.where(torch.rand(batch) < 0.15, (q + torch.randn(batch)).clamp(0, KNOTS - 1), q)
+    # Some references come from another step, more often a finer one (key frames): their values fall between the integers.
+    other = torch.where(torch.rand(batch) < 0.35, (q + torch.empty(batch).uniform_(-0.7, 1.7)).clamp(0, KNOTS - 1), q)
     ref = at(0, other).round() * torch.exp(knots(ae.gdec, other) - knots(ae.gdec, q))
     ref = (ref * 8).round() / 8
     for i in range(1, frames - 1):

@@ -28,6 +28,18 @@ def save(path, **state):
     tmp.rename(path)
 
 
+def lambdas(ends, q):
+    """What a unit of distortion is worth in bits per pixel, at each quantiser step."""
+    lo, hi = map(math.log2, ends)
+    return 2 ** (lo + (hi - lo) * q / (KNOTS - 1))
+
+
+def distortion(t, x, chroma):
+    """Mean squared error of packed pictures, luma with weight 6 and each chroma plane with `chroma`: (B,)."""
+    e = [(t[:, i] - x[:, i]).pow(2).mean((1, 2, 3)) for i in (slice(0, 64), slice(64, 80), slice(80, 96))]
+    return (6 * e[0] + chroma * (e[1] + e[2])) / 8
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("config")
@@ -57,7 +69,6 @@ def main():
         ae.load_state_dict({k: v.float() for k, v in s["ae"].items()})
         prior.load_state_dict({k: v.float() for k, v in s["intra"].items()})
     pictures, M = Pictures(RUNS / "data", c["crop"]), ae.M
-    lo, hi = map(math.log2, c["lambda"])
     last = time.time()
     while spent < minutes * 60 and it != a.steps:
         for g in opt.param_groups:
@@ -65,7 +76,7 @@ def main():
         y, uv = pictures.batch(c["batch"])
         x = pack(y, uv).to(memory_format=torch.channels_last)
         q = torch.rand(len(x)) * (KNOTS - 1)
-        lam = 2 ** (lo + (hi - lo) * q / (KNOTS - 1))
+        lam = lambdas(c["lambda"], q)
         keep = torch.full((len(x),), M)  # random tail drop: orders the channels by importance
         for i in range(len(x)):
             if random.random() < c["tail_drop"]:
@@ -76,11 +87,9 @@ def main():
             yh = ste_round(v)
             by, bz = prior.bits(v, yh, v + torch.rand_like(v) - 0.5, q, train=True)
             t = ae.decode(yh, q)
-        e = [(t.float()[:, i] - x[:, i]).pow(2).mean((1, 2, 3)) for i in (slice(0, 64), slice(64, 80), slice(80, 96))]
-        mse = (6 * e[0] + c["chroma"] * (e[1] + e[2])) / 8
+        mse = distortion(t.float(), x, c["chroma"])
         bits = ((by * keep).sum((1, 2, 3)) + bz.sum((1, 2, 3))) / (y.shape[2] * y.shape[3])
-        # Dividing by lam^0.5 lets every rate pull with about the same force.
-        loss = ((bits + lam * mse) * (lam / 700) ** -c["balance"]).mean()
+        loss = (bits + lam * mse).mean()
         opt.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)

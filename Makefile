@@ -1,0 +1,37 @@
+# Every recipe is one script; scripts/env.sh says where things lie. Results: demo/ and docs/results/.
+DATA ?= ../shared/data
+
+.PHONY: help setup build install test lint demo test-camera bench bench-speed clean
+
+help:           ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
+
+setup:          ## install what lic needs (Debian 12, root or sudo); twice is harmless
+	@scripts/setup
+
+build: setup    ## the plugin and the tools, in release
+	@scripts/build
+
+install: build  ## the plugin into the user's GStreamer (~/.local/share/gstreamer-1.0/plugins)
+	@scripts/install
+
+test:           ## everything that CI checks: no GPU, no network but loopback
+	@scripts/test
+
+lint:           ## rustfmt and clippy, where they are installed
+	@scripts/lint
+
+demo:           ## a real clip through licenc ! zenohsink and back, beside JPEG and x264: look into demo/
+	@scripts/setup demo && scripts/build && scripts/demo
+
+test-camera:    ## the verbatim camera line on a real V4L2 device, in a QEMU guest
+	@scripts/setup && scripts/build && scripts/test-camera
+
+bench:          ## every rate-distortion and speed table into docs/results (hours; DATA=FOLDER)
+	@scripts/setup bench && scripts/build && benches/tables --data "$(DATA)"
+
+bench-speed:    ## only the speed table, into docs/results
+	@scripts/setup bench && scripts/build && benches/tables --data "$(DATA)" speed
+
+clean:          ## what was built and shown; downloads in the cache are kept
+	@scripts/clean

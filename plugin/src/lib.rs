@@ -1,0 +1,31 @@
+//! libgstlic: elements that translate between GStreamer and the libraries lic-codec and lic-transport.
+
+use gst::glib;
+
+pub mod frame_meta;
+mod licdec;
+mod licenc;
+mod licparse;
+mod stream;
+mod zenohsink;
+mod zenohsrc;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    licenc::register(plugin)?;
+    licdec::register(plugin)?;
+    licparse::register(plugin)?;
+    zenohsink::register(plugin)?;
+    zenohsrc::register(plugin)?;
+    Ok(())
+}
+
+gst::plugin_define!(
+    lic,
+    "Learned video compression for robots: encoder, decoder, parser and zenoh transport",
+    plugin_init,
+    env!("CARGO_PKG_VERSION"),
+    "MIT/X11",
+    "lic",
+    "lic",
+    env!("CARGO_PKG_REPOSITORY")
+);

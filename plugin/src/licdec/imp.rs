@@ -1,0 +1,395 @@
+use crate::stream::{self, KeyRequests, lock};
+use gst::glib;
+use gst::subclass::prelude::*;
+use gst_video::prelude::*;
+use gst_video::subclass::prelude::*;
+use lic_codec::{Decoded, Decoder, Error, PictureMut, RawFormat, Runtime, StreamInfo, bitstream};
+use std::sync::{LazyLock, Mutex};
+
+static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("licdec", gst::DebugColorFlags::empty(), Some("lic decoder")));
+
+const DEFAULT_THREADS: u32 = 0;
+
+type InputState = gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>;
+
+#[derive(Clone, Debug)]
+struct Settings {
+    threads: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { threads: DEFAULT_THREADS }
+    }
+}
+
+struct State {
+    decoder: Decoder,
+    input: Option<InputState>,
+    output: Option<Output>,
+    newest: Option<Newest>,
+    /// Frames dropped since the last one decoded.
+    dropped: u64,
+    key_requests: KeyRequests,
+}
+
+/// What was negotiated downstream.
+struct Output {
+    stream: StreamInfo,
+    format: RawFormat,
+    video_info: gst_video::VideoInfo,
+}
+
+/// The newest frame decoded.
+struct Newest {
+    number: u32,
+    pts: Option<gst::ClockTime>,
+}
+
+/// Where a frame went.
+enum Outcome {
+    /// Its picture is in the output buffer.
+    Picture,
+    /// It came again or too late: nothing is missing.
+    Stale,
+    /// Decoded as a reference; its picture would come too late.
+    TooLate,
+    /// Damaged, or what it refers to is missing.
+    Lost(Error),
+}
+
+/// What ends the stream.
+enum Fatal {
+    Codec(Error),
+    Flow(gst::FlowError),
+}
+
+impl From<Error> for Fatal {
+    fn from(e: Error) -> Self {
+        Fatal::Codec(e)
+    }
+}
+
+impl From<gst::FlowError> for Fatal {
+    fn from(e: gst::FlowError) -> Self {
+        Fatal::Flow(e)
+    }
+}
+
+#[derive(Default)]
+pub struct LicDec {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for LicDec {
+    const NAME: &'static str = "GstLicDec";
+    type Type = super::LicDec;
+    type ParentType = gst_video::VideoDecoder;
+}
+
+impl ObjectImpl for LicDec {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Threads that decode a frame (0 = one per core)")
+                    .maximum(256)
+                    .default_value(DEFAULT_THREADS)
+                    .mutable_ready()
+                    .build(),
+            ]
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        match pspec.name() {
+            "threads" => lock(&self.settings).threads = value.get().expect("GObject checked the type"),
+            name => gst::error!(CAT, imp = self, "no property {name}"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "threads" => lock(&self.settings).threads.to_value(),
+            _ => pspec.default_value().clone(),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        // Bytes without caps are no frames: better an error at once than every buffer dropped as damaged.
+        self.obj().set_needs_format(true);
+    }
+}
+
+impl GstObjectImpl for LicDec {}
+
+impl ElementImpl for LicDec {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "lic video decoder",
+                "Codec/Decoder/Video",
+                "Decodes video that licenc compressed; asks upstream for a key frame when frames were lost",
+                "The lic developers",
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            use gst::{PadDirection, PadPresence, PadTemplate};
+            use gst_video::VideoFormat::{Gray8, I420, Nv12};
+            let raw = gst_video::VideoCapsBuilder::new().format_list([I420, Nv12, Gray8]).build();
+            vec![
+                PadTemplate::new("sink", PadDirection::Sink, PadPresence::Always, &stream::frame_caps()).expect("a valid template"),
+                PadTemplate::new("src", PadDirection::Src, PadPresence::Always, &raw).expect("a valid template"),
+            ]
+        });
+        TEMPLATES.as_ref()
+    }
+}
+
+impl VideoDecoderImpl for LicDec {
+    /// NULL to READY: what is missing on this machine is said before any data comes.
+    fn open(&self) -> Result<(), gst::ErrorMessage> {
+        Runtime::find().map_err(|e| stream::error_message(&e))?;
+        self.parent_open()
+    }
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let threads = lock(&self.settings).threads;
+        let decoder = Runtime::find().and_then(|r| Decoder::new(&r, threads)).map_err(|e| stream::error_message(&e))?;
+        *lock(&self.state) =
+            Some(State { decoder, input: None, output: None, newest: None, dropped: 0, key_requests: KeyRequests::default() });
+        self.parent_start()
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        self.parent_stop()
+    }
+
+    fn set_format(&self, input: &InputState) -> Result<(), gst::LoggableError> {
+        gst::debug!(CAT, imp = self, "caps {:?}", input.caps());
+        if let Some(state) = lock(&self.state).as_mut() {
+            state.input = Some(input.clone());
+            // What caps say beside the key frame's header (chroma siting, a frame rate) may have changed.
+            state.output = None;
+        }
+        self.parent_set_format(input)
+    }
+
+    fn flush(&self) -> bool {
+        if let Some(state) = lock(&self.state).as_mut() {
+            state.decoder.reset();
+            state.newest = None;
+            state.dropped = 0;
+            state.key_requests.met();
+        }
+        true
+    }
+
+    fn handle_frame(&self, mut frame: gst_video::VideoCodecFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Taken out: negotiation and allocation call back into GStreamer, under which no lock is held. Frames, flushes and
+        // caps come one after the other.
+        let mut state = lock(&self.state).take().ok_or(gst::FlowError::NotNegotiated)?;
+        let outcome = self.decode(&mut state, &mut frame);
+        let ask = match &outcome {
+            Ok(Outcome::Lost(e)) => self.lost(&mut state, e),
+            _ => false,
+        };
+        let nothing_yet = state.newest.is_none() && state.dropped == 1;
+        *lock(&self.state) = Some(state);
+
+        let instance = self.obj();
+        match outcome {
+            Ok(Outcome::Picture) => instance.finish_frame(frame),
+            Ok(Outcome::TooLate) => instance.drop_frame(frame),
+            Ok(Outcome::Stale) => {
+                instance.release_frame(frame);
+                Ok(gst::FlowSuccess::Ok)
+            }
+            Ok(Outcome::Lost(_)) => {
+                if ask {
+                    instance.request_sync_point(&frame, gst_video::VideoDecoderRequestSyncPointFlags::empty());
+                }
+                if nothing_yet {
+                    // Without a single drop_frame, the base class ends a stream that showed nothing with an error.
+                    return instance.drop_frame(frame);
+                }
+                // With it, frames that this one overtook would be shown at its time.
+                instance.release_frame(frame);
+                Ok(gst::FlowSuccess::Ok)
+            }
+            Err(fatal) => {
+                instance.release_frame(frame);
+                Err(match fatal {
+                    Fatal::Codec(e) => {
+                        self.post_error_message(stream::error_message(&e));
+                        gst::FlowError::Error
+                    }
+                    Fatal::Flow(e) => e,
+                })
+            }
+        }
+    }
+
+    fn decide_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        self.parent_decide_allocation(query)?;
+        // With GstVideoMeta the pool may choose strides that suit downstream; without it, it must not.
+        if query.find_allocation_meta::<gst_video::VideoMeta>().is_some()
+            && let Some((Some(pool), _, _, _)) = query.allocation_pools().next()
+        {
+            let mut config = pool.config();
+            config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+            pool.set_config(config).map_err(|e| gst::loggable_error!(CAT, "buffer pool: {e}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl LicDec {
+    fn decode(&self, state: &mut State, frame: &mut gst_video::VideoCodecFrame) -> Result<Outcome, Fatal> {
+        let instance = self.obj();
+        let pts = frame.pts();
+        let decoded = {
+            let Some(data) = frame.input_buffer().and_then(|b| b.map_readable().ok()) else {
+                return Ok(Outcome::Lost(Error::Damaged("a buffer that cannot be read".into())));
+            };
+            let header = match bitstream::parse_header(&data) {
+                Ok(h) => h,
+                Err(e) => return Ok(Outcome::Lost(e)),
+            };
+            if state.newest.as_ref().is_some_and(|n| n.outdates(header.number, pts)) {
+                gst::debug!(CAT, imp = self, "frame {} again, or too late: ignored", header.number);
+                return Ok(Outcome::Stale);
+            }
+            match state.decoder.decode(&data) {
+                Ok(d) => d,
+                Err(e @ (Error::UnknownPack { .. } | Error::Pack(_) | Error::Runtime(_))) => return Err(e.into()),
+                Err(e) => return Ok(Outcome::Lost(e)),
+            }
+        };
+        state.newest = Some(Newest { number: decoded.number, pts });
+        if decoded.key {
+            state.key_requests.met();
+        }
+        if state.dropped > 0 {
+            gst::info!(CAT, imp = self, "frame {}: pictures again, after {} frames without", decoded.number, state.dropped);
+            state.dropped = 0;
+        }
+
+        let output = self.negotiated(state.input.as_ref(), state.output.take(), &decoded)?;
+        let late = instance.is_qos() && instance.max_decode_time(frame) < 0;
+        let outcome = if late {
+            gst::debug!(CAT, imp = self, "frame {} would be late: not shown", decoded.number);
+            Outcome::TooLate
+        } else {
+            instance.allocate_output_frame(frame, None)?;
+            let buffer = frame.output_buffer_mut().ok_or(gst::FlowError::Error)?;
+            render(&mut state.decoder, &output, buffer)?;
+            Outcome::Picture
+        };
+        state.output = Some(output);
+        Ok(outcome)
+    }
+
+    /// `old` where it still holds, else agrees with downstream on the picture of `decoded`.
+    fn negotiated(&self, input: Option<&InputState>, old: Option<Output>, decoded: &Decoded) -> Result<Output, Fatal> {
+        let instance = self.obj();
+        let reconfigure = instance.src_pad().check_reconfigure();
+        if let Some(output) = old.filter(|o| o.stream == decoded.info && !reconfigure) {
+            return Ok(output);
+        }
+        let stream = decoded.info;
+        let format = self.choose_format(stream.grey);
+        let (Ok(mut output), Some(raw)) =
+            (instance.set_output_state(format, stream.width, stream.height, input), stream::raw_format(format))
+        else {
+            return Err(gst::FlowError::NotNegotiated.into());
+        };
+        let mut builder = gst_video::VideoInfo::builder_from_info(output.info()).par(stream::aspect(&stream));
+        if stream.fps.0 > 0 {
+            builder = builder.fps(stream::frame_rate(&stream));
+        }
+        let colorimetry = stream::colorimetry(&stream.colour);
+        if let Some(c) = &colorimetry {
+            builder = builder.colorimetry(c);
+        }
+        let site = input.map(|i| i.info().chroma_site()).filter(|s| !s.is_empty());
+        if let Some(s) = site {
+            builder = builder.chroma_site(s);
+        }
+        let video_info = builder.build().map_err(|e| {
+            gst::error!(CAT, imp = self, "no raw video for {stream:?}: {e}");
+            gst::FlowError::NotNegotiated
+        })?;
+        gst::debug!(CAT, imp = self, "output {video_info:?}");
+        output.set_info(video_info.clone());
+        if let Err(e) = instance.negotiate(output) {
+            // Another try with the next frame, as the base class does.
+            instance.src_pad().mark_reconfigure();
+            let flushing = instance.src_pad().pad_flags().contains(gst::PadFlags::FLUSHING);
+            return Err(if flushing { gst::FlowError::Flushing } else { e }.into());
+        }
+        let latency = stream::latency(video_info.fps());
+        instance.set_latency(latency, latency);
+        Ok(Output { stream, format: raw, video_info })
+    }
+
+    /// What downstream takes, best first.
+    fn choose_format(&self, grey: bool) -> gst_video::VideoFormat {
+        use gst_video::VideoFormat::{Gray8, I420, Nv12};
+        let order = if grey { [Gray8, I420, Nv12] } else { [I420, Nv12, Gray8] };
+        let allowed = self.obj().src_pad().allowed_caps();
+        let takes = |f: &gst_video::VideoFormat| {
+            let caps = gst_video::VideoCapsBuilder::new().format(*f).build();
+            allowed.as_ref().is_some_and(|a| a.can_intersect(&caps))
+        };
+        order.into_iter().find(takes).unwrap_or(order[0])
+    }
+
+    /// Says what is missing, again each second; true when it is time to ask for a key frame.
+    fn lost(&self, state: &mut State, error: &Error) -> bool {
+        let ask = state.key_requests.due();
+        // Whoever joins a stream misses what was sent before: no reason to warn at once.
+        let joining = state.newest.is_none() && matches!(error, Error::MissingReference { .. });
+        let warn = if state.dropped == 0 { !joining } else { ask };
+        if warn {
+            gst::element_imp_warning!(self, gst::StreamError::Decode, ("No picture until the next key frame: {error}"));
+        } else {
+            gst::debug!(CAT, imp = self, "dropped: {error}");
+        }
+        state.dropped += 1;
+        ask
+    }
+}
+
+impl Newest {
+    /// Whether a frame of this number and time is one that came already or was overtaken. A sender that starts again also
+    /// sends old numbers, but with new times.
+    fn outdates(&self, number: u32, pts: Option<gst::ClockTime>) -> bool {
+        /// Without times: as far back as a frame may be overtaken.
+        const OVERTAKEN: u32 = 64;
+        let back = self.number.wrapping_sub(number);
+        match (self.pts, pts) {
+            (Some(newest), Some(pts)) => back < u32::MAX / 2 && pts <= newest,
+            // The first frame of a new stream is number 0.
+            _ => back < OVERTAKEN && number != 0,
+        }
+    }
+}
+
+fn render(decoder: &mut Decoder, output: &Output, buffer: &mut gst::BufferRef) -> Result<(), Fatal> {
+    let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, &output.video_info).map_err(|_| gst::FlowError::Error)?;
+    let planes = stream::planes_mut(&mut frame, output.format).ok_or(gst::FlowError::Error)?;
+    decoder.render(&mut PictureMut::new(output.format, output.stream.width, output.stream.height, planes)?)?;
+    Ok(())
+}

@@ -1,0 +1,376 @@
+use super::{Backend, Inter};
+use crate::frame_meta::{self, FrameMeta};
+use crate::stream::{self, lock};
+use gst::glib;
+use gst::subclass::prelude::*;
+use gst_video::prelude::*;
+use gst_video::subclass::prelude::*;
+use lic_codec::{Encoder, Pack, Packet, RawFormat, RawFrame, Runtime, StreamInfo};
+use std::sync::{Arc, LazyLock, Mutex};
+
+static CAT: LazyLock<gst::DebugCategory> =
+    LazyLock::new(|| gst::DebugCategory::new("licenc", gst::DebugColorFlags::empty(), Some("lic encoder")));
+
+const DEFAULT_QUALITY: i32 = 50;
+const DEFAULT_BITRATE: u32 = 0;
+const DEFAULT_KEY_INT_MAX: u32 = 60;
+const DEFAULT_MODEL: &str = "base";
+const DEFAULT_THREADS: u32 = 0;
+const DEFAULT_SLICES: u32 = 0;
+const DEFAULT_RDO: bool = true;
+
+/// Reports of lost frames that may wait for the next frame; older ones are of no use to the encoder any more.
+const MAX_LOST: usize = 64;
+
+#[derive(Clone, Debug)]
+struct Settings {
+    quality: i32,
+    bitrate: u32,
+    key_int_max: u32,
+    model: String,
+    backend: Backend,
+    threads: u32,
+    slices: u32,
+    inter: Inter,
+    rdo: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            quality: DEFAULT_QUALITY,
+            bitrate: DEFAULT_BITRATE,
+            key_int_max: DEFAULT_KEY_INT_MAX,
+            model: DEFAULT_MODEL.into(),
+            backend: Backend::default(),
+            threads: DEFAULT_THREADS,
+            slices: DEFAULT_SLICES,
+            inter: Inter::default(),
+            rdo: DEFAULT_RDO,
+        }
+    }
+}
+
+impl Settings {
+    fn for_codec(&self) -> lic_codec::Settings {
+        lic_codec::Settings {
+            quality: self.quality as f32,
+            bitrate: self.bitrate,
+            key_int_max: self.key_int_max,
+            threads: self.threads,
+            slices: self.slices,
+            inter: self.inter != Inter::None,
+            rdo: self.rdo,
+        }
+    }
+}
+
+struct State {
+    encoder: Encoder,
+    /// What `encoder` was made for.
+    stream: StreamInfo,
+    video_info: gst_video::VideoInfo,
+    format: RawFormat,
+    /// The receiver may have lost what the next frame would refer to.
+    force_key: bool,
+}
+
+#[derive(Default)]
+pub struct LicEnc {
+    settings: Mutex<Settings>,
+    pack: Mutex<Option<Arc<Pack>>>,
+    state: Mutex<Option<State>>,
+    /// Frames that the network never sent. Apart from the state, so that a report never waits for a frame being coded.
+    lost: Mutex<Vec<u32>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for LicEnc {
+    const NAME: &'static str = "GstLicEnc";
+    type Type = super::LicEnc;
+    type ParentType = gst_video::VideoEncoder;
+}
+
+impl ObjectImpl for LicEnc {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecInt::builder("quality")
+                    .nick("Quality")
+                    .blurb("Constant quality, 0 (fewest bytes) to 100 (best picture); with a bitrate, the best that it may reach")
+                    .minimum(0)
+                    .maximum(100)
+                    .default_value(DEFAULT_QUALITY)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("bitrate")
+                    .nick("Bit rate")
+                    .blurb("Bit rate in kbit/s, kept over about one second (0 = constant quality)")
+                    .default_value(DEFAULT_BITRATE)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("key-int-max")
+                    .nick("Key frame interval")
+                    .blurb("Most frames from one key frame to the next (0 = only the first frame and those asked for)")
+                    .default_value(DEFAULT_KEY_INT_MAX)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecString::builder("model")
+                    .nick("Model pack")
+                    .blurb("Name of a model pack, or path of its folder (with a slash in it); receivers need the same pack")
+                    .default_value(Some(DEFAULT_MODEL))
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("backend", Backend::default())
+                    .nick("Backend")
+                    .blurb("What the networks run on")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("threads")
+                    .nick("Threads")
+                    .blurb("Threads that code a frame (0 = one per core)")
+                    .maximum(256)
+                    .default_value(DEFAULT_THREADS)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("slices")
+                    .nick("Slices")
+                    .blurb("Bands of a frame that are coded independently, in parallel (0 = by height); more of them cost some bytes")
+                    .maximum(256)
+                    .default_value(DEFAULT_SLICES)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("inter", Inter::default())
+                    .nick("Inter prediction")
+                    .blurb("What a frame may be predicted from")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("rdo")
+                    .nick("Rate-distortion optimisation")
+                    .blurb("Spend bits only where they improve the picture enough (false = plain rounding: more bytes, less work)")
+                    .default_value(DEFAULT_RDO)
+                    .mutable_playing()
+                    .build(),
+            ]
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        const CHECKED: &str = "GObject checked the type";
+        let mut settings = lock(&self.settings);
+        match pspec.name() {
+            "quality" => settings.quality = value.get().expect(CHECKED),
+            "bitrate" => settings.bitrate = value.get().expect(CHECKED),
+            "key-int-max" => settings.key_int_max = value.get().expect(CHECKED),
+            "model" => settings.model = value.get::<Option<String>>().expect(CHECKED).unwrap_or(DEFAULT_MODEL.into()),
+            "backend" => settings.backend = value.get().expect(CHECKED),
+            "threads" => settings.threads = value.get().expect(CHECKED),
+            "slices" => settings.slices = value.get().expect(CHECKED),
+            "inter" => settings.inter = value.get().expect(CHECKED),
+            "rdo" => settings.rdo = value.get().expect(CHECKED),
+            name => gst::error!(CAT, imp = self, "no property {name}"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings);
+        match pspec.name() {
+            "quality" => settings.quality.to_value(),
+            "bitrate" => settings.bitrate.to_value(),
+            "key-int-max" => settings.key_int_max.to_value(),
+            "model" => settings.model.to_value(),
+            "backend" => settings.backend.to_value(),
+            "threads" => settings.threads.to_value(),
+            "slices" => settings.slices.to_value(),
+            "inter" => settings.inter.to_value(),
+            "rdo" => settings.rdo.to_value(),
+            _ => pspec.default_value().clone(),
+        }
+    }
+}
+
+impl GstObjectImpl for LicEnc {}
+
+impl ElementImpl for LicEnc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "lic video encoder",
+                "Codec/Encoder/Video",
+                "Compresses video with a learned codec for robots: a light transform and a spatiotemporal entropy model",
+                "The lic developers",
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            use gst::{PadDirection, PadPresence, PadTemplate};
+            let raw = gst_video::VideoCapsBuilder::new().format_list(stream::RAW_FORMATS.map(|f| f.0)).build();
+            vec![
+                PadTemplate::new("sink", PadDirection::Sink, PadPresence::Always, &raw).expect("a valid template"),
+                PadTemplate::new("src", PadDirection::Src, PadPresence::Always, &stream::frame_caps()).expect("a valid template"),
+            ]
+        });
+        TEMPLATES.as_ref()
+    }
+}
+
+impl VideoEncoderImpl for LicEnc {
+    /// NULL to READY: what is missing on this machine is said before any camera starts.
+    fn open(&self) -> Result<(), gst::ErrorMessage> {
+        Runtime::find().map_err(|e| stream::error_message(&e))?;
+        self.parent_open()
+    }
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let pack = Pack::open(&settings.model).map_err(|e| stream::error_message(&e))?;
+        gst::info!(CAT, imp = self, "backend {:?}: taking the CPU; model pack {:?}", settings.backend, pack.name());
+        *lock(&self.pack) = Some(pack);
+        self.parent_start()
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        *lock(&self.state) = None;
+        *lock(&self.pack) = None;
+        lock(&self.lost).clear();
+        self.parent_stop()
+    }
+
+    fn set_format(
+        &self,
+        input: &gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>,
+    ) -> Result<(), gst::LoggableError> {
+        let info = input.info().clone();
+        gst::debug!(CAT, imp = self, "format {info:?}");
+        if info.is_interlaced() {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("licenc codes progressive video only: put deinterlace before it"));
+            return Err(gst::loggable_error!(CAT, "interlaced video"));
+        }
+        let format = stream::raw_format(info.format()).ok_or_else(|| gst::loggable_error!(CAT, "raw format {:?}", info.format()))?;
+        let wanted = stream::stream_info(&info);
+        let old = lock(&self.state).take();
+        let encoder = match old {
+            // Making one takes as long as several frames, and receivers would need a new key frame.
+            Some(s) if s.stream == wanted => s.encoder,
+            _ => self.make_encoder(wanted).map_err(|e| {
+                let text = e.to_string();
+                self.post_error_message(stream::error_message(&e));
+                gst::loggable_error!(CAT, "{text}")
+            })?,
+        };
+
+        let instance = self.obj();
+        let mut output =
+            instance.set_output_state(stream::frame_caps(), Some(input)).map_err(|e| gst::loggable_error!(CAT, "output state: {e:?}"))?;
+        if let Some(c) = stream::colorimetry(&wanted.colour).filter(|_| info.is_rgb()) {
+            // Each chroma sample is the mean of 2x2 pixels.
+            let site = gst_video::VideoChromaSite::JPEG;
+            let converted = gst_video::VideoInfo::builder_from_info(output.info()).colorimetry(&c).chroma_site(site).build();
+            output.set_info(converted.map_err(|e| gst::loggable_error!(CAT, "output info: {e}"))?);
+        }
+        instance.negotiate(output).map_err(|e| gst::loggable_error!(CAT, "negotiation: {e:?}"))?;
+        // It is never late by more than it takes to code a frame; no frame is held back.
+        let latency = stream::latency(info.fps());
+        instance.set_latency(latency, latency);
+
+        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key: false });
+        self.parent_set_format(input)
+    }
+
+    fn flush(&self) -> bool {
+        if let Some(state) = lock(&self.state).as_mut() {
+            state.force_key = true;
+        }
+        lock(&self.lost).clear();
+        true
+    }
+
+    fn handle_frame(&self, mut frame: gst_video::VideoCodecFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let force_key = frame.flags().contains(gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME);
+        let buffer = frame.input_buffer().ok_or(gst::FlowError::Error)?;
+        match self.encode(buffer, force_key)? {
+            Some(packet) => {
+                if packet.key {
+                    frame.set_flags(gst_video::VideoCodecFrameFlags::SYNC_POINT);
+                }
+                let mut buffer = gst::Buffer::from_mut_slice(packet.data);
+                let meta = FrameMeta { number: packet.number, key: packet.key, references: packet.references };
+                frame_meta::attach(buffer.make_mut(), &meta);
+                frame.set_output_buffer(buffer);
+                // Frames leave in the order in which they come.
+                let pts = frame.pts();
+                frame.set_dts(pts);
+            }
+            // Without an output buffer the base class drops the frame and says so on the bus.
+            None => gst::warning!(CAT, imp = self, "dropping a picture whose buffer is too small for its format"),
+        }
+        self.obj().finish_frame(frame)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        if let Some(number) = frame_meta::lost_number(&event) {
+            gst::debug!(CAT, imp = self, "frame {number} was never sent");
+            let mut lost = lock(&self.lost);
+            if lost.len() >= MAX_LOST {
+                lost.remove(0);
+            }
+            lost.push(number);
+            return true;
+        }
+        self.parent_src_event(event)
+    }
+
+    fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        self.parent_propose_allocation(query)
+    }
+}
+
+impl LicEnc {
+    fn make_encoder(&self, info: StreamInfo) -> lic_codec::error::Result<Encoder> {
+        let settings = lock(&self.settings).clone();
+        let pack = lock(&self.pack).clone();
+        let pack = pack.map_or_else(|| Pack::open(&settings.model), Ok)?;
+        Encoder::new(pack, &Runtime::find()?, info, settings.for_codec())
+    }
+
+    /// None: the buffer does not hold the picture that its caps promise.
+    fn encode(&self, buffer: &gst::BufferRef, force_key: bool) -> Result<Option<Packet>, gst::FlowError> {
+        let settings = lock(&self.settings).for_codec();
+        let lost = std::mem::take(&mut *lock(&self.lost));
+        let mut state = lock(&self.state);
+        let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+        if *state.encoder.settings() != settings {
+            gst::info!(CAT, imp = self, "from this frame on: {settings:?}");
+            state.encoder.set_settings(settings);
+        }
+        for number in lost {
+            state.encoder.frame_lost(number);
+        }
+        // Whoever asked for a key frame gets one also if this picture cannot be coded.
+        state.force_key |= force_key;
+        let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &state.video_info) else { return Ok(None) };
+        let Some(planes) = stream::planes(&mapped, state.format) else { return Ok(None) };
+        let coded = RawFrame::new(state.format, state.stream.width, state.stream.height, &planes)
+            .and_then(|f| state.encoder.encode(&f, state.force_key))
+            .map_err(|e| {
+                self.post_error_message(stream::error_message(&e));
+                gst::FlowError::Error
+            })?;
+        state.force_key = false;
+        gst::trace!(
+            CAT,
+            imp = self,
+            "frame {}: {} bytes, key {}, refers to {:?}",
+            coded.number,
+            coded.data.len(),
+            coded.key,
+            coded.references
+        );
+        Ok(Some(coded))
+    }
+}

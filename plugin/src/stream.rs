@@ -1,0 +1,204 @@
+//! What GStreamer and the codec call the same things: caps, colour, planes, errors.
+
+use gst_video::prelude::*;
+use lic_codec::{Colour, Error, RawFormat, StreamInfo};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Name of the media type.
+pub const MEDIA: &str = "video/x-lic";
+
+/// How long a frame may take in an element that codes it at once, whatever the frame rate. Reported as latency, so that a
+/// sink that synchronises waits for the coding and no longer, even at one frame a second.
+const CODING_TIME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+/// A panic elsewhere must not become a second one here.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// Caps of whole lic frames, without the fields that depend on the stream.
+pub fn frame_caps() -> gst::Caps {
+    gst::Caps::builder(MEDIA).field("stream-format", "byte-stream").field("alignment", "frame").build()
+}
+
+/// Caps of whole lic frames of one stream.
+pub fn stream_caps(info: &StreamInfo) -> gst::Caps {
+    let mut caps = gst::Caps::builder(MEDIA)
+        .field("stream-format", "byte-stream")
+        .field("alignment", "frame")
+        .field("width", info.width as i32)
+        .field("height", info.height as i32)
+        .field("framerate", frame_rate(info))
+        .field("pixel-aspect-ratio", aspect(info));
+    if let Some(c) = colorimetry(&info.colour) {
+        caps = caps.field("colorimetry", c.to_string());
+    }
+    caps.build()
+}
+
+/// 0/1 where it is unknown or no fraction of GStreamer's.
+pub fn frame_rate(info: &StreamInfo) -> gst::Fraction {
+    fraction(info.fps).unwrap_or(gst::Fraction::new(0, 1))
+}
+
+pub fn aspect(info: &StreamInfo) -> gst::Fraction {
+    fraction(info.par).filter(|f| f.numer() > 0).unwrap_or(gst::Fraction::new(1, 1))
+}
+
+fn fraction((n, d): (u32, u32)) -> Option<gst::Fraction> {
+    let (n, d) = (i32::try_from(n).ok()?, i32::try_from(d).ok()?);
+    (d > 0).then(|| gst::Fraction::new(n, d))
+}
+
+/// A negative or zero half of a fraction becomes `default`.
+fn unsigned(f: gst::Fraction, default: (u32, u32)) -> (u32, u32) {
+    match (u32::try_from(f.numer()), u32::try_from(f.denom())) {
+        (Ok(n), Ok(d)) if n > 0 && d > 0 => (n, d),
+        _ => default,
+    }
+}
+
+/// What the codec writes into key frames for raw video of these caps.
+pub fn stream_info(info: &gst_video::VideoInfo) -> StreamInfo {
+    StreamInfo {
+        width: info.width(),
+        height: info.height(),
+        fps: unsigned(info.fps(), (0, 1)),
+        par: unsigned(info.par(), (1, 1)),
+        colour: if info.is_rgb() { Colour::BT709 } else { colour(&info.colorimetry()) },
+        grey: info.is_gray(),
+    }
+}
+
+fn colour(c: &gst_video::VideoColorimetry) -> Colour {
+    // Code points of H.273 fit a byte.
+    Colour {
+        primaries: c.primaries().to_iso() as u8,
+        transfer: c.transfer().to_iso() as u8,
+        matrix: c.matrix().to_iso() as u8,
+        full_range: c.range() == gst_video::VideoColorRange::Range0_255,
+    }
+}
+
+/// None where the stream does not say by which matrix, or names one that is none of YUV's: GStreamer refuses such caps.
+pub fn colorimetry(c: &Colour) -> Option<gst_video::VideoColorimetry> {
+    use gst_video::{VideoColorMatrix as Matrix, VideoColorPrimaries, VideoColorRange as Range, VideoTransferFunction};
+    let matrix = Matrix::from_iso(c.matrix.into());
+    let range = if c.full_range { Range::Range0_255 } else { Range::Range16_235 };
+    (!matches!(matrix, Matrix::Unknown | Matrix::Rgb)).then(|| {
+        let (transfer, primaries) = (VideoTransferFunction::from_iso(c.transfer.into()), VideoColorPrimaries::from_iso(c.primaries.into()));
+        gst_video::VideoColorimetry::new(range, matrix, transfer, primaries)
+    })
+}
+
+/// The raw formats that the codec reads, by GStreamer's name. Alpha is ignored.
+pub const RAW_FORMATS: [(gst_video::VideoFormat, RawFormat); 17] = {
+    use gst_video::VideoFormat as V;
+    [
+        (V::I420, RawFormat::I420),
+        (V::Yv12, RawFormat::Yv12),
+        (V::Nv12, RawFormat::Nv12),
+        (V::Nv21, RawFormat::Nv21),
+        (V::Yuy2, RawFormat::Yuy2),
+        (V::Uyvy, RawFormat::Uyvy),
+        (V::Gray8, RawFormat::Gray8),
+        (V::Rgb, RawFormat::Rgb),
+        (V::Bgr, RawFormat::Bgr),
+        (V::Rgbx, RawFormat::Rgbx),
+        (V::Bgrx, RawFormat::Bgrx),
+        (V::Xrgb, RawFormat::Xrgb),
+        (V::Xbgr, RawFormat::Xbgr),
+        (V::Rgba, RawFormat::Rgbx),
+        (V::Bgra, RawFormat::Bgrx),
+        (V::Argb, RawFormat::Xrgb),
+        (V::Abgr, RawFormat::Xbgr),
+    ]
+};
+
+pub fn raw_format(format: gst_video::VideoFormat) -> Option<RawFormat> {
+    RAW_FORMATS.iter().find(|f| f.0 == format).map(|f| f.1)
+}
+
+/// Start, stride and length of each plane of a mapped frame, cut to what the picture needs. None if the buffer's
+/// GstVideoMeta promises more than its memory holds: GStreamer does not check that.
+fn plane_ranges<F: VideoFrameExt>(frame: &F, format: RawFormat) -> Option<Vec<(*mut u8, usize, usize)>> {
+    let sizes = format.planes(frame.width() as usize, frame.height() as usize);
+    // SAFETY: the frame is mapped for as long as `frame` lives.
+    let raw = unsafe { &*frame.as_ptr() };
+    let mut out = Vec::with_capacity(sizes.len());
+    for (i, (line, lines)) in sizes.into_iter().enumerate() {
+        let stride = usize::try_from(raw.info.stride[i]).ok()?;
+        let need = stride.checked_mul(lines.checked_sub(1)?)?.checked_add(line)?;
+        let (data, end) = (raw.data[i] as usize, (raw.data[i] as usize).checked_add(need)?);
+        let within = raw.map.iter().any(|m| !m.data.is_null() && m.data as usize <= data && end <= m.data as usize + m.size);
+        if !within {
+            return None;
+        }
+        out.push((raw.data[i] as *mut u8, stride, need));
+    }
+    Some(out)
+}
+
+/// Bytes and stride of each plane.
+pub fn planes<'a>(frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>, format: RawFormat) -> Option<Vec<(&'a [u8], usize)>> {
+    let ranges = plane_ranges(frame, format)?;
+    // SAFETY: each range lies within memory that `frame` keeps mapped.
+    Some(ranges.into_iter().map(|(p, stride, len)| (unsafe { std::slice::from_raw_parts(p, len) }, stride)).collect())
+}
+
+/// Bytes and stride of each plane, to write to. None also if planes overlap.
+pub fn planes_mut<'a>(
+    frame: &'a mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+    format: RawFormat,
+) -> Option<Vec<(&'a mut [u8], usize)>> {
+    let ranges = plane_ranges(&*frame, format)?;
+    let mut spans: Vec<_> = ranges.iter().map(|r| (r.0 as usize, r.0 as usize + r.2)).collect();
+    spans.sort_unstable();
+    if spans.windows(2).any(|w| w[1].0 < w[0].1) {
+        return None;
+    }
+    // SAFETY: each range lies within memory that `frame` keeps mapped for writing, and no two overlap.
+    Some(ranges.into_iter().map(|(p, stride, len)| (unsafe { std::slice::from_raw_parts_mut(p, len) }, stride)).collect())
+}
+
+/// The latency of an element that codes each frame at once: it holds none back, but coding takes time.
+pub fn latency(fps: gst::Fraction) -> gst::ClockTime {
+    let frame = gst::ClockTime::SECOND.mul_div_floor(fps.denom().max(1) as u64, fps.numer().max(1) as u64);
+    frame.filter(|_| fps.numer() > 0).map_or(CODING_TIME, |f| f.min(CODING_TIME))
+}
+
+/// The codec's error in GStreamer's terms; its text is written for users.
+pub fn error_message(error: &Error) -> gst::ErrorMessage {
+    let text = error.to_string();
+    match error {
+        Error::Runtime(_) => gst::error_msg!(gst::LibraryError::Init, ("{text}")),
+        Error::Pack(_) | Error::UnknownPack { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{text}")),
+        Error::Unsupported(_) => gst::error_msg!(gst::StreamError::Format, ("{text}")),
+        Error::Damaged(_) | Error::MissingReference { .. } => gst::error_msg!(gst::StreamError::Decode, ("{text}")),
+    }
+}
+
+/// When to ask upstream for a key frame: at once when the need arises, and again each second that none comes.
+#[derive(Default)]
+pub struct KeyRequests {
+    asked: Option<Instant>,
+}
+
+impl KeyRequests {
+    const AGAIN: Duration = Duration::from_secs(1);
+
+    /// A key frame is needed; whether to ask now.
+    pub fn due(&mut self) -> bool {
+        let due = self.asked.is_none_or(|t| t.elapsed() >= Self::AGAIN);
+        if due {
+            self.asked = Some(Instant::now());
+        }
+        due
+    }
+
+    /// A key frame came.
+    pub fn met(&mut self) {
+        self.asked = None;
+    }
+}

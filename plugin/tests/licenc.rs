@@ -1,0 +1,351 @@
+mod common;
+
+use common::*;
+use gst::prelude::*;
+use gst_check::Harness;
+use gst_video::{VideoFormat, VideoInfo};
+use gstlic::frame_meta;
+
+const FORMATS: [VideoFormat; 17] = [
+    VideoFormat::I420,
+    VideoFormat::Yv12,
+    VideoFormat::Nv12,
+    VideoFormat::Nv21,
+    VideoFormat::Yuy2,
+    VideoFormat::Uyvy,
+    VideoFormat::Gray8,
+    VideoFormat::Rgb,
+    VideoFormat::Bgr,
+    VideoFormat::Rgbx,
+    VideoFormat::Bgrx,
+    VideoFormat::Xrgb,
+    VideoFormat::Xbgr,
+    VideoFormat::Rgba,
+    VideoFormat::Bgra,
+    VideoFormat::Argb,
+    VideoFormat::Abgr,
+];
+
+/// Codes and decodes three pictures of a format; the worst PSNR of luma and of chroma against the I420 original.
+fn round_trip(format: VideoFormat, width: u32, height: u32) -> (f64, f64) {
+    let mut h = harness("licenc quality=90 ! licdec");
+    h.set_src_caps(info(format, width, height).to_caps().unwrap());
+    let original = info(VideoFormat::I420, width, height);
+    let mut worst = (f64::INFINITY, f64::INFINITY);
+    for n in 0..3 {
+        h.push(picture(format, width, height, n)).unwrap();
+        let out = h.pull().unwrap();
+        assert_eq!((out.pts(), out.duration()), (Some(time(n)), Some(time(1))));
+        let decoded = VideoInfo::from_caps(&caps_of(&h)).unwrap();
+        assert_eq!((decoded.width(), decoded.height(), decoded.fps()), (width, height, gst::Fraction::new(FPS, 1)));
+        let p = psnr(&i420(width, height, n), &convert(&out, &decoded, &original), &original);
+        worst = (worst.0.min(p[0]), worst.1.min(p[1]).min(p[2]));
+    }
+    worst
+}
+
+#[test]
+fn every_format_at_an_odd_size() {
+    for format in FORMATS {
+        let (luma, chroma) = round_trip(format, 175, 143);
+        println!("{format}: {luma:.1} dB luma, {chroma:.1} dB chroma");
+        assert!(luma > 32.0, "{format}: {luma}");
+        assert!(chroma > 30.0 || format == VideoFormat::Gray8, "{format}: {chroma}");
+    }
+}
+
+/// With no property set.
+#[test]
+fn the_default_pack() {
+    init();
+    let (i420_info, n) = (info(VideoFormat::I420, 320, 240), 5);
+    let mut h = Harness::new_parse("licenc ! licdec");
+    h.play();
+    h.set_src_caps(i420_info.to_caps().unwrap());
+    for n in 0..n {
+        h.push(i420(320, 240, n)).unwrap();
+        let p = psnr(&i420(320, 240, n), &h.pull().unwrap(), &i420_info);
+        println!("frame {n}: {p:.1?} dB");
+        assert!(p.iter().all(|p| *p > 30.0), "frame {n}: {p:?}");
+    }
+}
+
+#[test]
+fn sizes() {
+    for (w, h) in [(1, 1), (2, 3), (16, 16), (17, 33), (320, 240), (641, 31)] {
+        let (luma, _) = round_trip(VideoFormat::I420, w, h);
+        println!("{w}x{h}: {luma:.1} dB");
+        assert!(luma > 20.0, "{w}x{h}: {luma}");
+    }
+}
+
+/// Where the planes lie is what GstVideoMeta says.
+#[test]
+fn strides_and_offsets_of_video_meta() {
+    let (w, h) = (175, 143);
+    let tight = coded("licenc", w, h, 0..1).frames.remove(0);
+    let (source, i) = (bytes(&i420(w, h, 0)), info(VideoFormat::I420, w, h));
+    let (strides, offsets) = ([256, 130, 131, 0], [1000, 50_000, 70_001, 0]);
+    let mut data = vec![7u8; 90_000];
+    for p in 0..3 {
+        let (width, height) = (i.comp_width(p as u8) as usize, i.comp_height(p as u8) as usize);
+        for y in 0..height {
+            let from = &source[i.offset()[p] + y * i.stride()[p] as usize..][..width];
+            data[offsets[p] + y * strides[p] as usize..][..width].copy_from_slice(from);
+        }
+    }
+    let mut buffer = gst::Buffer::from_mut_slice(data);
+    let flags = gst_video::VideoFrameFlags::empty();
+    gst_video::VideoMeta::add_full(buffer.get_mut().unwrap(), flags, VideoFormat::I420, w, h, &offsets[..3], &strides[..3]).unwrap();
+    let mut e = encoder("licenc", w, h);
+    e.push(buffer).unwrap();
+    assert_eq!(bytes(&e.pull().unwrap()), bytes(&tight));
+}
+
+#[test]
+fn buffers_too_small_for_their_caps_are_dropped() {
+    let (w, h) = (64, 64);
+    let mut e = encoder("licenc", w, h);
+    e.push(gst::Buffer::with_size(100).unwrap()).unwrap();
+    e.push(gst::Buffer::new()).unwrap();
+    // The planes end where the memory ends, but for the last line of the last.
+    let mut buffer = gst::Buffer::with_size(64 * 96 - 1).unwrap();
+    let flags = gst_video::VideoFrameFlags::empty();
+    let meta =
+        gst_video::VideoMeta::add_full(buffer.get_mut().unwrap(), flags, VideoFormat::I420, w, h, &[0, 64 * 64, 64 * 80], &[64, 32, 32]);
+    if meta.is_ok() {
+        e.push(buffer).unwrap();
+    }
+    assert!(e.try_pull().is_none());
+    e.push(i420(w, h, 3)).unwrap();
+    assert_eq!(e.pull().unwrap().pts(), Some(time(3)));
+    // A key frame that was asked for then comes with the next picture.
+    assert!(e.push_upstream_event(gst_video::UpstreamForceKeyUnitEvent::builder().build()));
+    e.push(gst::Buffer::with_size(100).unwrap()).unwrap();
+    e.push(i420(w, h, 4)).unwrap();
+    assert!(is_key(&e.pull().unwrap()));
+}
+
+#[test]
+fn times_flags_and_meta() {
+    let mut e = encoder("licenc key-int-max=4", 64, 48);
+    let times = [5, 38, 71, 300, 301, 390].map(gst::ClockTime::from_mseconds);
+    for (n, t) in times.into_iter().enumerate() {
+        let mut b = i420(64, 48, n as u64);
+        b.make_mut().set_pts(t);
+        b.make_mut().set_duration(gst::ClockTime::from_mseconds(33));
+        e.push(b).unwrap();
+        let out = e.pull().unwrap();
+        assert_eq!((out.pts(), out.dts(), out.duration()), (Some(t), Some(t), Some(gst::ClockTime::from_mseconds(33))));
+        let meta = frame_meta::of(&out).unwrap();
+        assert_eq!((meta.number, meta.key), (n as u32, n % 4 == 0));
+        assert_eq!(is_key(&out), meta.key);
+        assert_eq!(meta.key, meta.references.is_empty());
+        let header = lic_codec::bitstream::parse_header(&bytes(&out)).unwrap();
+        assert_eq!((header.number, header.key, header.references), (meta.number, meta.key, meta.references));
+    }
+}
+
+#[test]
+fn key_frames_on_demand() {
+    let mut e = encoder("licenc key-int-max=0", 64, 48);
+    let mut keys = vec![];
+    for n in 0..8 {
+        match n {
+            3 => assert!(e.push_upstream_event(gst_video::UpstreamForceKeyUnitEvent::builder().build())),
+            6 => assert!(e.push_event(gst_video::DownstreamForceKeyUnitEvent::builder().build())),
+            _ => {}
+        }
+        e.push(i420(64, 48, n)).unwrap();
+        if is_key(&e.pull().unwrap()) {
+            keys.push(n);
+        }
+    }
+    assert_eq!(keys, [0, 3, 6]);
+    let events = std::iter::from_fn(|| e.try_pull_event());
+    assert!(events.filter(is_key_request).count() >= 2);
+}
+
+#[test]
+fn settings_change_while_playing() {
+    let mut e = encoder("licenc quality=80 key-int-max=0", 176, 144);
+    let mut next = {
+        let mut n = 0;
+        move |e: &mut Harness| {
+            e.push(i420(176, 144, n)).unwrap();
+            n += 1;
+            e.pull().unwrap()
+        }
+    };
+    let fine = next(&mut e).size();
+    let element = e.element().unwrap().downcast::<gst::Bin>().map_or_else(|e| e, |b| b.children().remove(0));
+    element.set_property("inter", element.find_property("inter").unwrap().default_value());
+    element.set_property_from_str("inter", "none");
+    assert!(is_key(&next(&mut e)) && is_key(&next(&mut e)));
+    element.set_property("quality", 10i32);
+    let coarse = next(&mut e).size();
+    assert!(coarse * 2 < fine, "{coarse} of {fine} bytes");
+    element.set_property_from_str("inter", "auto");
+    element.set_property("slices", 3u32);
+    element.set_property("rdo", false);
+    element.set_property("bitrate", 200u32);
+    assert!(!is_key(&next(&mut e)));
+    element.set_property("key-int-max", 1u32);
+    assert!(is_key(&next(&mut e)));
+    // Every reading gives what was written.
+    assert_eq!(element.property::<i32>("quality"), 10);
+    assert_eq!((element.property::<u32>("slices"), element.property::<u32>("bitrate"), element.property::<bool>("rdo")), (3, 200, false));
+    assert_eq!(element.property::<String>("model"), "tiny");
+}
+
+#[test]
+fn frames_that_were_never_sent_are_not_referred_to() {
+    let mut e = encoder("licenc key-int-max=0", 64, 48);
+    let mut last = 0;
+    for n in 0..3 {
+        e.push(i420(64, 48, n)).unwrap();
+        last = frame_meta::of(&e.pull().unwrap()).unwrap().number;
+    }
+    assert!(e.push_upstream_event(frame_meta::lost_event(last)));
+    e.push(i420(64, 48, 3)).unwrap();
+    let meta = frame_meta::of(&e.pull().unwrap()).unwrap();
+    assert_eq!(meta.references, [last - 1]);
+}
+
+#[test]
+fn output_caps() {
+    let of = |caps: &str| {
+        let mut e = harness("licenc");
+        e.set_src_caps_str(caps);
+        let i = VideoInfo::from_caps(&e.srcpad().unwrap().current_caps().unwrap()).unwrap();
+        e.push(gst::Buffer::from_mut_slice(vec![128u8; i.size()])).unwrap();
+        let out = e.pull().unwrap();
+        (caps_of(&e).structure(0).unwrap().to_owned(), lic_codec::bitstream::parse_header(&bytes(&out)).unwrap().stream.unwrap())
+    };
+    let (s, stream) =
+        of("video/x-raw,format=UYVY,width=66,height=50,framerate=30000/1001,pixel-aspect-ratio=4/3,colorimetry=bt709,chroma-site=mpeg2");
+    assert_eq!(s.name(), "video/x-lic");
+    assert_eq!((s.get::<i32>("width").unwrap(), s.get::<i32>("height").unwrap()), (66, 50));
+    assert_eq!(s.get::<gst::Fraction>("framerate").unwrap(), gst::Fraction::new(30000, 1001));
+    assert_eq!(s.get::<gst::Fraction>("pixel-aspect-ratio").unwrap(), gst::Fraction::new(4, 3));
+    assert_eq!(s.get::<&str>("stream-format").unwrap(), "byte-stream");
+    assert_eq!(s.get::<&str>("alignment").unwrap(), "frame");
+    assert_eq!((s.get::<&str>("colorimetry").unwrap(), s.get::<&str>("chroma-site").unwrap()), ("bt709", "mpeg2"));
+    assert_eq!((stream.fps, stream.par, stream.colour), ((30000, 1001), (4, 3), lic_codec::Colour::BT709));
+
+    let (s, stream) = of("video/x-raw,format=BGRx,width=64,height=48,framerate=0/1,pixel-aspect-ratio=2/1");
+    assert_eq!((s.get::<&str>("colorimetry").unwrap(), s.get::<&str>("chroma-site").unwrap()), ("bt709", "jpeg"));
+    assert_eq!((s.get::<i32>("width").unwrap(), s.get::<i32>("height").unwrap()), (64, 48));
+    assert_eq!(s.get::<gst::Fraction>("pixel-aspect-ratio").unwrap(), gst::Fraction::new(2, 1));
+    assert_eq!((stream.fps, stream.colour, stream.grey), ((0, 1), lic_codec::Colour::BT709, false));
+
+    let (s, stream) = of("video/x-raw,format=YUY2,width=64,height=48,framerate=5/1,colorimetry=1:4:16:4");
+    assert_eq!(s.get::<&str>("colorimetry").unwrap(), "1:4:16:4", "{s}");
+    assert!(stream.colour.full_range && stream.colour.matrix == 6);
+
+    let (_, stream) = of("video/x-raw,format=GRAY8,width=64,height=48,framerate=5/1");
+    assert!(stream.grey);
+    let (_, stream) = of("video/x-raw,format=I420,width=64,height=48,framerate=5/1");
+    assert_eq!(stream.colour, lic_codec::Colour::BT601, "what GStreamer takes small pictures for");
+}
+
+#[test]
+fn caps_change_in_the_stream() {
+    let mut h = encoder("licenc ! licdec", 64, 48);
+    h.push(i420(64, 48, 0)).unwrap();
+    h.pull().unwrap();
+    for (n, (width, height)) in [(1, (128, 80)), (2, (65, 47)), (3, (64, 48))] {
+        h.set_src_caps(info(VideoFormat::I420, width, height).to_caps().unwrap());
+        h.push(i420(width, height, n)).unwrap();
+        let out = h.pull().unwrap();
+        let i = VideoInfo::from_caps(&caps_of(&h)).unwrap();
+        assert_eq!((i.width(), i.height(), out.pts()), (width, height, Some(time(n))));
+    }
+    // Another layout of the same picture is no new stream.
+    let mut e = encoder("licenc", 64, 48);
+    e.push(i420(64, 48, 0)).unwrap();
+    e.set_src_caps(info(VideoFormat::Nv12, 64, 48).to_caps().unwrap());
+    e.push(picture(VideoFormat::Nv12, 64, 48, 1)).unwrap();
+    let out = pull_all(&mut e);
+    assert!(is_key(&out[0]) && !is_key(&out[1]));
+}
+
+#[test]
+fn a_flush_is_followed_by_a_key_frame() {
+    let mut e = encoder("licenc", 64, 48);
+    for n in 0..3 {
+        e.push(i420(64, 48, n)).unwrap();
+    }
+    pull_all(&mut e);
+    assert!(e.push_event(gst::event::FlushStart::new()));
+    assert!(e.push_event(gst::event::FlushStop::new(true)));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    assert!(e.push_event(gst::event::Segment::new(&segment)));
+    e.push(i420(64, 48, 7)).unwrap();
+    let out = e.pull().unwrap();
+    assert!(is_key(&out));
+    assert_eq!(out.pts(), Some(time(7)));
+}
+
+#[test]
+fn latency_is_the_time_to_code_a_frame() {
+    let of = |fps: &str| {
+        let mut h = harness("licenc ! licdec");
+        h.set_src_caps_str(&format!("video/x-raw,format=GRAY8,width=64,height=48,framerate={fps}"));
+        h.push(gst::Buffer::from_mut_slice(vec![9u8; 64 * 48])).unwrap();
+        h.query_latency()
+    };
+    assert_eq!(of("100/1"), Some(gst::ClockTime::from_mseconds(20)));
+    assert_eq!(of("1/1"), Some(gst::ClockTime::from_mseconds(80)));
+    assert_eq!(of("0/1"), Some(gst::ClockTime::from_mseconds(80)));
+}
+
+#[test]
+fn what_it_does_not_take_is_said() {
+    let mut e = harness("licenc");
+    let bus = watch(&e.element().unwrap());
+    e.set_src_caps_str("video/x-raw,format=I420,width=64,height=48,framerate=25/1,interlace-mode=interleaved");
+    assert!(e.push(i420(64, 48, 0)).is_err());
+    assert!(message(&bus).unwrap().contains("deinterlace"));
+
+    let element = gst::ElementFactory::make("licenc").property("model", "nosuchpack").build().unwrap();
+    let bus = watch(&element);
+    assert!(element.set_state(gst::State::Paused).is_err());
+    let text = message(&bus).unwrap();
+    assert!(text.contains("nosuchpack"), "{text}");
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn without_onnx_runtime() {
+    const INNER: &str = "LIC_TEST_WITHOUT_RUNTIME";
+    if std::env::var_os(INNER).is_some() {
+        init();
+        for name in ["licenc", "licdec"] {
+            let element = gst::ElementFactory::make(name).build().unwrap();
+            let bus = watch(&element);
+            assert!(element.set_state(gst::State::Ready).is_err());
+            let text = message(&bus).unwrap();
+            assert!(text.contains("onnxruntime") && text.contains("Install"), "{text}");
+        }
+        return;
+    }
+    // A process loads ONNX Runtime once: another one is needed to be without.
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "without_onnx_runtime"])
+        .env("ORT_DYLIB_PATH", "/nonexistent/libonnxruntime.so")
+        .env(INNER, "1")
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn states_in_any_order() {
+    init();
+    let element = gst::ElementFactory::make("licenc").property("model", "tiny").build().unwrap();
+    for _ in 0..5 {
+        for state in [gst::State::Ready, gst::State::Playing, gst::State::Paused, gst::State::Null] {
+            element.set_state(state).unwrap();
+        }
+    }
+}

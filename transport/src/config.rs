@@ -1,0 +1,243 @@
+//! Where two ends meet: the properties of a user, turned into a zenoh configuration.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use zenoh::Config;
+use zenoh::config::EndPoint;
+
+use crate::error::{Error, reason};
+
+/// ROS 2's zenoh meets here too.
+const RENDEZVOUS_PORT: u16 = 7447;
+
+/// Another port for the meeting point on this host, should 7447 belong to something else.
+const RENDEZVOUS_VARIABLE: &str = "LIC_RENDEZVOUS_PORT";
+
+/// Properties of every session. Waits are what zenoh's own queue may hold a thread before it drops silently: with its
+/// default of 1 ms large frames vanish on any busy link; here the frame waits, the publisher's queue fills and evicts, and
+/// the encoder hears of it.
+const SESSION: [(&str, &str); 7] = [
+    ("scouting/multicast/enabled", "false"),
+    ("scouting/gossip/autoconnect", "{router: [], peer: [], client: []}"),
+    ("open/return_conditions/connect_scouted", "false"),
+    ("transport/unicast/open_timeout", "3000"),
+    ("transport/link/rx/max_message_size", "134217728"),
+    ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "250000"),
+    ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "1000000"),
+];
+
+/// Unlike a publisher, the meeting point serves many at once: one stalled receiver must not hold the others for long.
+const BROKER: [(&str, &str); 4] = [
+    ("mode", "\"router\""),
+    ("timestamping/enabled", "false"),
+    ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "20000"),
+    ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "200000"),
+];
+
+const RETRY: &str = "{period_init_ms: 50, period_max_ms: 250, period_increase_factor: 2}";
+
+/// How to reach the other side. With nothing set, and no `$ZENOH_CONFIG`: this host only, by loopback.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Endpoints to connect to, separated by commas: `tcp/HOST:7447`.
+    pub connect: Option<String>,
+    /// Endpoints to listen on: `tcp/0.0.0.0:7447`.
+    pub listen: Option<String>,
+    /// A zenoh configuration file; `$ZENOH_CONFIG` if not set. `connect` and `listen` override its endpoints.
+    pub config: Option<PathBuf>,
+    /// Port of the meeting point on loopback instead of 7447, or `$LIC_RENDEZVOUS_PORT`.
+    pub rendezvous_port: Option<u16>,
+}
+
+/// A network made ready.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub config: Config,
+    /// Where whoever comes first opens a meeting point.
+    pub rendezvous: Option<SocketAddr>,
+    /// Where this end looks for the other, in a user's words.
+    pub place: String,
+    /// This end dials, so that nobody answering is worth a word.
+    pub dials: bool,
+}
+
+impl Network {
+    pub(crate) fn plan(&self) -> Result<Plan, Error> {
+        self.plan_with(std::env::var_os(Config::DEFAULT_CONFIG_PATH_ENV).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty()))
+    }
+
+    fn plan_with(&self, environment: Option<PathBuf>) -> Result<Plan, Error> {
+        let connect = endpoints(self.connect.as_deref())?;
+        let listen = endpoints(self.listen.as_deref())?;
+        let file = self.config.clone().or(environment);
+        if let Some(path) = file {
+            let wrap = |reason: String| Error::Config { path: path.display().to_string(), reason };
+            // zenoh panics on a file name extension that is no UTF-8.
+            if path.extension().is_some_and(|extension| extension.to_str().is_none()) {
+                return Err(wrap("its name does not end in .json5".into()));
+            }
+            let mut config = Config::from_file(&path).map_err(|e| wrap(reason(&e)))?;
+            let set = |config: &mut Config, key: &str, endpoints: &[String]| {
+                if endpoints.is_empty() { Ok(()) } else { insert(config, key, &json(endpoints)) }
+            };
+            set(&mut config, "connect/endpoints", &connect).map_err(wrap)?;
+            set(&mut config, "listen/endpoints", &listen).map_err(wrap)?;
+            let place = format!("what {} says", path.display());
+            return Ok(Plan { config, rendezvous: None, place, dials: false });
+        }
+        let mut plan = Plan { config: session(), rendezvous: None, place: String::new(), dials: !connect.is_empty() };
+        let built_in = |plan: &mut Plan, key: &str, value: &str| {
+            insert(&mut plan.config, key, value).map_err(|reason| Error::Config { path: "built in".into(), reason })
+        };
+        let connect = if connect.is_empty() && listen.is_empty() {
+            let address = self.rendezvous();
+            plan.rendezvous = Some(address);
+            vec![format!("tcp/{address}")]
+        } else {
+            connect
+        };
+        if listen.is_empty() {
+            // A client talks to whatever answers there: a router, another lic, any zenoh peer.
+            built_in(&mut plan, "mode", "\"client\"")?;
+            built_in(&mut plan, "connect/timeout_ms", "0")?;
+        } else {
+            built_in(&mut plan, "mode", "\"peer\"")?;
+            built_in(&mut plan, "listen/endpoints", &json(&listen))?;
+            built_in(&mut plan, "connect/timeout_ms", "-1")?;
+            built_in(&mut plan, "connect/exit_on_failure", "false")?;
+        }
+        built_in(&mut plan, "connect/retry", RETRY)?;
+        built_in(&mut plan, "connect/endpoints", &json(&connect))?;
+        plan.place = connect.iter().chain(&listen).map(String::as_str).collect::<Vec<_>>().join(", ");
+        Ok(plan)
+    }
+
+    fn rendezvous(&self) -> SocketAddr {
+        let from_environment = || std::env::var(RENDEZVOUS_VARIABLE).ok()?.parse().ok();
+        let port = self.rendezvous_port.or_else(from_environment).unwrap_or(RENDEZVOUS_PORT);
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+    }
+}
+
+/// The configuration of the meeting point at `address`.
+pub(crate) fn broker(address: SocketAddr) -> Config {
+    let mut config = session();
+    for (key, value) in BROKER {
+        let _ = insert(&mut config, key, value);
+    }
+    let _ = insert(&mut config, "listen/endpoints", &json(&[format!("tcp/{address}")]));
+    config
+}
+
+fn session() -> Config {
+    let mut config = Config::default();
+    for (key, value) in SESSION {
+        // Constants, each read back by a test.
+        let _ = insert(&mut config, key, value);
+    }
+    config
+}
+
+fn insert(config: &mut Config, key: &str, value: &str) -> Result<(), String> {
+    config.insert_json5(key, value).map_err(|e| format!("{key}: {}", reason(&e)))
+}
+
+fn json(endpoints: &[String]) -> String {
+    // An endpoint that parsed has no quotes or backslashes left to escape; see `endpoints`.
+    format!("[{}]", endpoints.iter().map(|endpoint| format!("\"{endpoint}\"")).collect::<Vec<_>>().join(","))
+}
+
+fn endpoints(list: Option<&str>) -> Result<Vec<String>, Error> {
+    let parts = list.unwrap_or_default().split([',', ' ']).filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let bad = |reason: String| Error::Endpoint { endpoint: part.into(), reason };
+            let endpoint: EndPoint = part.parse().map_err(|e| bad(reason(&e)))?;
+            if part.contains(['"', '\\']) || part.contains(char::is_control) {
+                return Err(bad("it has characters that no address has".into()));
+            }
+            let protocol = endpoint.protocol().as_str().to_string();
+            if !["tcp", "udp", "tls"].contains(&protocol.as_str()) {
+                return Err(bad(format!("\"{protocol}\" is not one of tcp, udp, tls")));
+            }
+            let address = endpoint.address().as_str().to_string();
+            if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+                return Err(bad("the port is missing".into()));
+            }
+            Ok(part.to_string())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(config: &Config, key: &str) -> String {
+        config.get_json(key).unwrap()
+    }
+
+    #[test]
+    fn with_nothing_set_only_loopback_is_named() {
+        let plan = Network::default().plan_with(None).unwrap();
+        assert_eq!(plan.rendezvous.unwrap().ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert_eq!(get(&plan.config, "connect/endpoints"), format!("[\"tcp/{}\"]", plan.rendezvous.unwrap()));
+        assert_eq!(get(&plan.config, "mode"), "\"client\"");
+        assert_eq!(get(&plan.config, "scouting/multicast/enabled"), "false");
+        let broker = broker(plan.rendezvous.unwrap());
+        assert_eq!(get(&broker, "listen/endpoints"), format!("[\"tcp/{}\"]", plan.rendezvous.unwrap()));
+        assert_eq!(get(&broker, "connect/endpoints"), "[]");
+        for config in [&plan.config, &broker] {
+            assert_eq!(get(config, "scouting/gossip/autoconnect"), r#"{"router":[],"peer":[],"client":[]}"#);
+        }
+    }
+
+    #[test]
+    fn every_built_in_value_is_accepted() {
+        for (key, value) in SESSION.iter().chain(&BROKER) {
+            insert(&mut Config::default(), key, value).unwrap();
+        }
+        let drop = "transport/link/tx/queue/congestion_control/drop";
+        assert_eq!(get(&session(), drop), r#"{"wait_before_drop":250000,"max_wait_before_drop_fragments":1000000}"#);
+    }
+
+    #[test]
+    fn connect_and_listen_replace_the_meeting_point() {
+        let connect = Network { connect: Some("tcp/h:1, udp/[::1]:2".into()), ..Default::default() }.plan_with(None).unwrap();
+        assert_eq!(get(&connect.config, "connect/endpoints"), r#"["tcp/h:1","udp/[::1]:2"]"#);
+        assert_eq!((connect.rendezvous, connect.dials), (None, true));
+        let listen = Network { listen: Some("tcp/0.0.0.0:7447".into()), ..Default::default() }.plan_with(None).unwrap();
+        assert_eq!(get(&listen.config, "mode"), "\"peer\"");
+        assert_eq!(get(&listen.config, "listen/endpoints"), r#"["tcp/0.0.0.0:7447"]"#);
+        assert_eq!((listen.rendezvous, listen.dials, listen.place.as_str()), (None, false, "tcp/0.0.0.0:7447"));
+    }
+
+    #[test]
+    fn a_bad_endpoint_says_how_to_write_one() {
+        for bad in ["host:7447", "tcp/", "tcp/host", "http/host:1", "tcp/h:1\"", "tcp/:1", "x"] {
+            let error = Network { connect: Some(bad.into()), ..Default::default() }.plan_with(None).unwrap_err();
+            assert!(error.to_string().contains("tcp/HOST:7447"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_taken_as_it_is_and_endpoints_override() {
+        let folder = std::env::temp_dir().join(format!("lic-config-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("zenoh.json5");
+        std::fs::write(&path, "{mode: 'client', connect: {endpoints: ['tcp/a:1']}}").unwrap();
+        let from_environment = Network::default().plan_with(Some(path.clone())).unwrap();
+        assert_eq!(get(&from_environment.config, "connect/endpoints"), r#"["tcp/a:1"]"#);
+        let both = Network { connect: Some("tcp/b:2".into()), config: Some(path.clone()), ..Default::default() };
+        assert_eq!(get(&both.plan_with(None).unwrap().config, "connect/endpoints"), r#"["tcp/b:2"]"#);
+        for (name, text) in [("bad.json5", "{mode: 3"), ("none", "{}"), ("empty.json5", "")] {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            let error = Network { config: Some(path), ..Default::default() }.plan_with(None).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(Network { config: Some(folder.join("missing.json5")), ..Default::default() }.plan_with(None).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
