@@ -1,6 +1,6 @@
 """Trained weights -> a model pack: analysis.onnx, synthesis.onnx, prior.safetensors (model.toml is written by hand and by evaluate.py).
 
-export.py CONFIG WEIGHTS OUT    WEIGHTS holds ae, intra and (if trained) inter
+export.py CONFIG RUN OUT    RUN: a folder of checkpoints (the furthest stage of each network counts), or one file of weights
 """
 import sys
 import tomllib
@@ -153,9 +153,21 @@ def skip_init():
     return np.array([round(32768 * table[bin(i).count("1")]) for i in range(16)], np.uint16)
 
 
+def furthest(run):
+    """ae, intra and inter from the latest stage of a run that trained them."""
+    if run.is_file():
+        return torch.load(run)
+    out = {}
+    for stage, keys in (("a", ("ae", "intra")), ("b", ("inter",)), ("c-intra", ("ae", "intra")), ("c-inter", ("inter",))):
+        if (run / f"{stage}.pt").exists():
+            s = torch.load(run / f"{stage}.pt")
+            out |= {k: s[k] for k in keys}
+    return out
+
+
 def main():
     cfg = tomllib.loads(Path(sys.argv[1]).read_text())
-    s, out = torch.load(sys.argv[2]), Path(sys.argv[3])
+    s, out = furthest(Path(sys.argv[2])), Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
     ae, intra, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), InterPrior(**cfg["inter"])
     for net, key in ((ae, "ae"), (intra, "intra"), (inter, "inter")):

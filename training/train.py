@@ -1,6 +1,7 @@
 """Stage a: autoencoder, quantiser steps, hyper and spatial prior, all rates in one model.
 
-train.py CONFIG [--minutes N] [--init WEIGHTS]   resumes from the run folder if it holds a checkpoint
+train.py CONFIG [--stage a2] [--minutes N] [--init WEIGHTS]   resumes from the run folder if it holds a checkpoint
+A later round (a2, ...) starts from --init with what its section of the config changes.
 """
 import argparse
 import math
@@ -44,11 +45,13 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("config")
     ap.add_argument("--minutes", type=float)
+    ap.add_argument("--stage", default="a")
     ap.add_argument("--init")
     ap.add_argument("--steps", type=int, help="stop early, for a rehearsal")
     a = ap.parse_args()
     cfg = tomllib.loads(Path(a.config).read_text())
-    c, run = cfg["stage_a"], RUNS / "runs" / cfg["name"]
+    c, run = cfg["stage_a"] | cfg["stage_" + a.stage], RUNS / "runs" / cfg["name"]
+    checkpoint = run / f"{a.stage}.pt"
     run.mkdir(parents=True, exist_ok=True)
     minutes = a.minutes or c["minutes"]
     torch.set_num_threads(c["threads"])
@@ -60,8 +63,8 @@ def main():
     params = [*ae.parameters(), *prior.parameters()]
     opt = torch.optim.Adam(params, lr=c["lr"])
     it, spent, mean = 0, 0.0, None
-    if (run / "a.pt").exists():
-        s = torch.load(run / "a.pt")
+    if checkpoint.exists():
+        s = torch.load(checkpoint)
         ae.load_state_dict(s["ae"]); prior.load_state_dict(s["intra"]); opt.load_state_dict(s["opt"])
         it, spent = s["it"], s["spent"]
     elif a.init:
@@ -101,8 +104,8 @@ def main():
         if it % 500 == 0:
             print(it, round(spent), round(mean, 4), flush=True)
         if it % 2000 == 0:
-            save(run / "a.pt", ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
-    save(run / "a.pt", ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
+            save(checkpoint, ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
+    save(checkpoint, ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
 
 
 if __name__ == "__main__":

@@ -69,48 +69,59 @@ pub enum Scan {
     Skip(usize),
 }
 
-/// Longest header: sync to header CRC with 256 slices and the largest extension, for [`scan`].
-const MAX_PREFIX: usize = 3 + 4;
+/// Largest extension of a header, so that a header is always short.
+const MAX_EXTENSION: usize = 1 << 16;
 
-/// Looks for a frame at the start of `data` (for parsers of byte streams).
+/// Looks for a frame at the start of `data` (for parsers of byte streams). A length is believed only once its header has
+/// passed its CRC, so garbage never makes a parser wait for long.
 pub fn scan(data: &[u8]) -> Scan {
-    let to_next = || Scan::Skip(data.iter().skip(1).position(|&b| b == SYNC[0]).map_or(data.len().max(1), |i| i + 1));
-    if data.len() < 3 {
-        return if SYNC.starts_with(&data[..data.len().min(2)]) { Scan::NeedMore(3) } else { to_next() };
-    }
-    if data[..2] != SYNC || data[2] >> 4 != VERSION {
-        return to_next();
-    }
-    let mut r = Reader { data, at: 3 };
-    let length = match r.varint() {
-        Some(n) if n as usize <= MAX_FRAME => r.at + n as usize,
-        None if data.len() < MAX_PREFIX => return Scan::NeedMore(MAX_PREFIX),
-        _ => return to_next(),
-    };
-    if data.len() < length {
-        return Scan::NeedMore(length);
-    }
-    match parse_header(&data[..length]) {
-        Ok(h) => Scan::Frame(h),
-        Err(_) => to_next(),
+    match parse(data) {
+        Ok(h) if h.length <= data.len() => Scan::Frame(h),
+        Ok(h) => Scan::NeedMore(h.length),
+        Err(Fault::Short) => Scan::NeedMore((2 * data.len()).max(64)),
+        Err(Fault::Bad(_)) => Scan::Skip(data.iter().skip(1).position(|&b| b == SYNC[0]).map_or(data.len().max(1), |i| i + 1)),
     }
 }
 
 /// Parses the header of one whole frame.
 pub fn parse_header(data: &[u8]) -> Result<FrameHeader> {
-    let short = || Error::Damaged("the frame's header is cut".into());
-    let bad = |what: &str| Error::Damaged(what.into());
-    if data.len() < 3 || data[..2] != SYNC {
+    match parse(data) {
+        Ok(h) if h.length == data.len() => Ok(h),
+        Ok(_) => Err(Error::Damaged("the frame's length differs from its header's".into())),
+        Err(Fault::Short) => Err(Error::Damaged("the frame's header is cut".into())),
+        Err(Fault::Bad(e)) => Err(e),
+    }
+}
+
+/// Why a header could not be read.
+enum Fault {
+    /// It goes on beyond the data.
+    Short,
+    Bad(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(e: Error) -> Fault {
+        Fault::Bad(e)
+    }
+}
+
+/// Parses a header; the payloads need not be there.
+fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
+    let short = || Fault::Short;
+    let bad = |what: &str| Fault::Bad(Error::Damaged(what.into()));
+    if !SYNC.starts_with(&data[..data.len().min(2)]) {
         return Err(bad("this is no lic frame"));
     }
-    if data[2] >> 4 != VERSION {
-        return Err(Error::Unsupported(format!("version {} of the lic format; this decoder reads {VERSION}", data[2] >> 4)));
+    let flags = *data.get(2).ok_or_else(short)?;
+    if flags >> 4 != VERSION {
+        return Err(Error::Unsupported(format!("version {} of the lic format; this decoder reads {VERSION}", flags >> 4)).into());
     }
-    let flags = data[2];
     let mut r = Reader { data, at: 3 };
     let length = r.varint().ok_or_else(short)? as usize;
-    if r.at + length != data.len() {
-        return Err(bad("the frame's length differs from its header's"));
+    let length = r.at + length;
+    if length > MAX_FRAME {
+        return Err(bad("the frame is too long"));
     }
     let key = flags & 1 != 0;
     let number = r.varint().ok_or_else(short)?;
@@ -122,6 +133,9 @@ pub fn parse_header(data: &[u8]) -> Result<FrameHeader> {
     }
     if flags & 2 != 0 {
         let n = r.varint().ok_or_else(short)? as usize;
+        if n > MAX_EXTENSION {
+            return Err(bad("the header's extension is too long"));
+        }
         r.bytes(n).ok_or_else(short)?;
     }
     let count = r.u8().ok_or_else(short)? as usize + 1;
@@ -146,7 +160,7 @@ pub fn parse_header(data: &[u8]) -> Result<FrameHeader> {
             _ => return Err(bad("a slice's kind is unknown")),
         };
         let n = r.varint().ok_or_else(short)? as usize;
-        slices.push(SliceHeader { kind, groups: (b >> 3 & 7) + 1, range: total..total + n });
+        slices.push(SliceHeader { kind, groups: ((b >> 3) & 7) + 1, range: total..total + n });
         total += n;
     }
     let crc = crc32c::crc32c(&data[..r.at]) as u16;
@@ -156,13 +170,13 @@ pub fn parse_header(data: &[u8]) -> Result<FrameHeader> {
     if step as usize >= STEPS || flags & 0b1100 != 0 {
         return Err(bad("the frame's header has reserved values"));
     }
-    if r.at + total != data.len() {
+    if r.at + total != length {
         return Err(bad("the slices do not fill the frame"));
     }
     for s in &mut slices {
         s.range = s.range.start + r.at..s.range.end + r.at;
     }
-    Ok(FrameHeader { length: data.len(), number, key, step, references, stream, pack, pack_id, held, slices })
+    Ok(FrameHeader { length, number, key, step, references, stream, pack, pack_id, held, slices })
 }
 
 type StreamBlock = (StreamInfo, u8, [u8; 16], String);
@@ -329,7 +343,9 @@ mod tests {
 
     #[test]
     fn scan_finds_frames_in_garbage() {
-        let mut stream = vec![0x4c, 0, 0x4c, 0xc5, 0x10, 3, 9, 9, 9];
+        // The second one claims 32 MiB.
+        let mut stream = vec![0x4c, 0, 0x4c, 0xc5, 0x10, 3, 9, 9, 9, 0x4c, 0xc5, 0x10, 0x80, 0x80, 0x80, 0x10];
+        stream.extend([7; 80]);
         let at = stream.len();
         stream.extend(key());
         stream.extend(key());
@@ -345,7 +361,7 @@ mod tests {
             }
         }
         assert_eq!(found, [at, at + key().len()]);
-        assert!(matches!(scan(&key()[..2]), Scan::NeedMore(3)));
-        assert!(matches!(scan(&key()[..9]), Scan::NeedMore(n) if n == key().len()));
+        assert!(matches!(scan(&key()[..2]), Scan::NeedMore(64)));
+        assert!(matches!(scan(&key()[..key().len() - 1]), Scan::NeedMore(n) if n == key().len()));
     }
 }

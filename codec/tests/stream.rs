@@ -70,8 +70,9 @@ fn latents_are_the_same_on_every_twin_and_thread_count() {
 #[test]
 fn the_temporal_prior_never_costs_bytes_on_a_moving_camera() {
     let moving = Camera { pan: 37, ..MOVING };
-    let inter = size(&moving.stream(Settings::default(), 8));
-    let intra = size(&moving.stream(Settings { inter: false, ..Settings::default() }, 8));
+    // The first frame is left out: before frames that may copy it, it is coded finer on purpose.
+    let inter = size(&moving.stream(Settings::default(), 8)[1..]);
+    let intra = size(&moving.stream(Settings { inter: false, ..Settings::default() }, 8)[1..]);
     assert!(inter as f64 <= intra as f64 * 1.01, "{inter} against {intra}");
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 /// Silence after which a newer stream on the same key takes over, if the old one's token is gone.
 const GONE: Duration = Duration::from_millis(300);
-/// The same while the token still stands: a sender that lost power keeps it until its lease ends.
-const SILENT: Duration = Duration::from_secs(1);
+/// The same while the token still stands: a sender that lost power keeps it until its lease ends. The newer stream must be
+/// heard that much later, so that a machine that is only busy changes nothing.
+const SILENT: Duration = Duration::from_secs(2);
 /// Silence after which another key may take over: a restarted sender should find its receiver waiting.
 const GRACE: Duration = Duration::from_secs(3);
 /// How long a publisher that never sent anything holds the receiver while others wait.
@@ -77,7 +78,10 @@ impl Chooser {
     pub(crate) fn waiting(&self, now: Instant) -> bool {
         match &self.locked {
             None => true,
-            Some((id, since)) => self.known.get(id).is_none_or(|seen| !seen.token) && self.silence(id, *since, now) > GRACE,
+            Some((id, since)) => {
+                let gone = self.known.get(id).is_none_or(|seen| !seen.token);
+                gone && now.saturating_duration_since(self.last(id, *since)) > GRACE
+            }
         }
     }
 
@@ -85,6 +89,7 @@ impl Chooser {
     pub(crate) fn choose(&mut self, now: Instant) -> Option<Stream> {
         self.forget(now);
         let next = self.pick(now)?;
+        eprintln!("CHOOSE {next:?} from {:?} known {:?} now {now:?}", self.locked, self.known);
         if let Some(seen) = self.known.get_mut(&next) {
             seen.tried = Some(now);
         }
@@ -96,12 +101,14 @@ impl Chooser {
         let Some((current, since)) = &self.locked else {
             return self.first(now, |_, _| true);
         };
-        let silence = self.silence(current, *since, now);
+        let last = self.last(current, *since);
+        let silence = now.saturating_duration_since(last);
         let seen = self.known.get(current);
         let token = seen.is_some_and(|seen| seen.token);
-        if silence > if token { SILENT } else { GONE } {
+        if silence > GONE {
             let order = seen.map_or(0, |seen| seen.order);
-            let restarted = self.first(now, |id, seen| id.0 == current.0 && id != current && seen.order > order);
+            let outlives = |seen: &Seen| !token || seen.heard.is_some_and(|heard| heard.saturating_duration_since(last) > SILENT);
+            let restarted = self.first(now, |id, seen| id.0 == current.0 && id != current && seen.order > order && outlives(seen));
             if restarted.is_some() {
                 return restarted;
             }
@@ -118,9 +125,9 @@ impl Chooser {
         fit.min_by_key(|(_, seen)| (seen.tried, seen.order)).map(|(id, _)| id.clone())
     }
 
-    fn silence(&self, id: &Stream, since: Instant, now: Instant) -> Duration {
-        let heard = self.known.get(id).and_then(|seen| seen.heard).unwrap_or(since).max(since);
-        now.saturating_duration_since(heard)
+    /// When the stream was last heard, or locked.
+    fn last(&self, id: &Stream, since: Instant) -> Instant {
+        self.known.get(id).and_then(|seen| seen.heard).unwrap_or(since).max(since)
     }
 
     fn entry(&mut self, key: &str, stream: u64) -> Option<&mut Seen> {
@@ -187,6 +194,8 @@ mod tests {
         chooser.choose(now);
         chooser.heard("k", 1, now);
         chooser.heard("k", 2, now + SILENT);
+        assert_eq!(chooser.choose(now + SILENT + TICK), None);
+        chooser.heard("k", 2, now + SILENT + TICK);
         assert_eq!(chooser.choose(now + SILENT + TICK), id("k", 2));
     }
 
@@ -203,6 +212,8 @@ mod tests {
             chooser.heard("k", 2, now);
             assert_eq!(chooser.choose(now), None);
         }
+        // The whole machine stood still.
+        assert_eq!(chooser.choose(now + GRACE * 10), None);
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Taken,
-    /// Taken or dropped, and nothing can be shown until a key frame comes.
+    /// Taken, but who can tell whether it is whole before a key frame comes.
     WantsKey,
     /// From a publisher that is not the locked one.
     Unknown,
@@ -111,6 +111,11 @@ impl Inbox {
         lock(&self.state).locked.as_ref()?.heard
     }
 
+    /// Frames come, but none yet that a stream can start with.
+    pub(crate) fn starting(&self) -> bool {
+        lock(&self.state).locked.as_ref().is_some_and(|locked| locked.starting && locked.heard.is_some())
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         lock(&self.state).counts
     }
@@ -155,7 +160,7 @@ impl Inbox {
         if locked.starting {
             if header.info.delta || (header.caps_follow && locked.caps.is_none()) {
                 state.counts.before_key += 1;
-                return Outcome::WantsKey;
+                return Outcome::Taken;
             }
             locked.starting = false;
             // What came before the first frame was never this receiver's.
@@ -256,7 +261,9 @@ mod tests {
         let inbox = Inbox::default();
         assert_eq!(give(&inbox, header(1, 0, true)), Outcome::Unknown);
         inbox.lock_onto("k", 1);
-        assert_eq!(give(&inbox, header(1, 5, false)), Outcome::WantsKey);
+        assert!(!inbox.starting());
+        assert_eq!(give(&inbox, header(1, 5, false)), Outcome::Taken);
+        assert!(inbox.starting());
         assert_eq!(give(&inbox, header(2, 6, true)), Outcome::Unknown);
         assert_eq!(inbox.deliver("other", header(1, 6, true), ZBytes::new()), Outcome::Unknown);
         assert_eq!(give(&inbox, header(1, 8, true)), Outcome::Taken);
@@ -272,8 +279,10 @@ mod tests {
         let inbox = Inbox::default();
         inbox.lock_onto("k", 1);
         let bare = |sequence| Header { caps: None, ..header(1, sequence, true) };
-        assert_eq!(give(&inbox, bare(0)), Outcome::WantsKey);
+        give(&inbox, bare(0));
+        assert!(inbox.starting());
         give(&inbox, header(1, 1, true));
+        assert!(!inbox.starting());
         give(&inbox, bare(2));
         assert_eq!(inbox.receive(NOW).unwrap().sequence, 1);
         assert!(inbox.receive(NOW).unwrap().caps.is_some());

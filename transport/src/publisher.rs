@@ -26,7 +26,7 @@ use crate::wire::{Header, MAX_CAPS, Request};
 /// Key frames asked for by receivers come at most this often; requests in between are answered together.
 const KEY_FRAME_GAP: Duration = Duration::from_millis(500);
 /// How long stopping may take, whatever the network does.
-const STOP: Duration = Duration::from_millis(1500);
+const STOP: Duration = Duration::from_millis(1000);
 
 /// How a stream is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,13 +24,15 @@ use crate::wire::{Header, Request};
 
 /// Requests for a key frame leave at most this often. A lost one, or a lost key frame, is asked for again.
 const REQUEST_GAP: Duration = Duration::from_millis(250);
+/// A receiver's token brings a key frame by itself; if none comes for so long, it was lost and is asked for.
+const START: Duration = Duration::from_secs(1);
 /// After a connection came back, tokens arrive one by one: the one we know is not dropped for the first to appear.
 const SETTLE: Duration = Duration::from_millis(300);
 /// Silence before a receiver says how to find it, and between two times.
 const HINT_FIRST: Duration = Duration::from_secs(1);
 const HINT_AGAIN: Duration = Duration::from_secs(5);
 /// How long stopping may take, whatever the network does.
-const STOP: Duration = Duration::from_millis(1500);
+const STOP: Duration = Duration::from_millis(1000);
 /// Unknown streams remembered between two ticks.
 const MOST_UNKNOWN: usize = 64;
 
@@ -157,6 +159,7 @@ impl Subscriber {
             data: None,
             followed: None,
             requests: Throttle::new(REQUEST_GAP),
+            asked: now,
             settled: now,
             waiting_since: Some(now),
             hinted: None,
@@ -255,6 +258,8 @@ struct Receiving {
     /// The stream that was told of this receiver, by the token that tells it.
     followed: Option<(Stream, LivelinessToken)>,
     requests: Throttle,
+    /// When a key frame was last asked for, by token or request.
+    asked: Instant,
     settled: Instant,
     waiting_since: Option<Instant>,
     hinted: Option<Instant>,
@@ -283,6 +288,7 @@ impl Receiving {
         self.subscribe(session, &key)?;
         let token = session.liveliness().declare_token(key::receiver_token(&key, stream, self.receiver)).wait()?;
         self.followed = Some(((key, stream), token));
+        self.asked = Instant::now();
         Ok(())
     }
 
@@ -305,13 +311,17 @@ impl Receiving {
     }
 
     fn ask(&mut self, session: &Session, now: Instant) {
+        let Some(((key, stream), _)) = &self.followed else { return };
+        if self.shared.inbox.starting() && now.saturating_duration_since(self.asked) >= START {
+            self.requests.ask();
+        }
         if self.shared.wants_key.swap(false, Ordering::AcqRel) {
             self.requests.ask();
         }
-        let Some(((key, stream), _)) = &self.followed else { return };
         if self.requests.answer(now).is_none() {
             return;
         }
+        self.asked = now;
         lock(&self.shared.view).key_requests += 1;
         // A request that fails is as good as one that is lost: the next frame asks again.
         let _ = session

@@ -232,8 +232,9 @@ impl Encoder {
         let prior = &self.pack.prior;
         let m = prior.channels;
         let gains = prior.gains(step);
-        let strength = if self.settings.rdo { 1.0 } else { 0.0 };
-        let lambda = [prior.lambda[0][step as usize] * strength, prior.lambda[1][step as usize] * strength];
+        let lambda = prior.lambda.map(|l| if self.settings.rdo { l[step as usize] } else { 0.0 });
+        // Plain rounding errs alike in every kind: there the bytes decide.
+        let lambda_kind = if self.settings.rdo { lambda[1] } else { 1e6 };
         let reference = if key { None } else { self.held.newest() };
         let (none_cost, kernels, number) = (&self.none_cost, self.kernels, self.number);
         let coded = crate::parallel(self.threads, count, |i| {
@@ -242,10 +243,10 @@ impl Encoder {
             let at = rows.start * w..rows.end * w;
             let y: Vec<f32> = y[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect();
             let walk = Walk { kernels, prior, step, shape, groups };
-            let none = || Job { walk, y: &y, lambda: lambda[0] }.none();
+            let none = || Job { walk, y: &y, lambda: lambda[0], lambda_kind }.none();
             let Some(frame) = reference else { return (none(), true) };
             let distance = number.wrapping_sub(frame.number) as u8;
-            let latent = Job { walk, y: &y, lambda: lambda[1] }.latent(frame, distance, at);
+            let latent = Job { walk, y: &y, lambda: lambda[1], lambda_kind }.latent(frame, distance, at);
             let (last, age) = none_cost[i];
             if age < TRY_NONE_EVERY && latent.cost < TRY_NONE_ABOVE * last {
                 return (latent, false);

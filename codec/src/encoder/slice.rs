@@ -24,6 +24,8 @@ pub(super) struct Job<'a> {
     pub y: &'a [f32],
     /// Squared error that a bit is worth; 0 for plain rounding.
     pub lambda: f32,
+    /// The same for the choice between kinds: one value for all of them.
+    pub lambda_kind: f32,
 }
 
 impl Job<'_> {
@@ -104,9 +106,8 @@ impl Job<'_> {
             io.rans.finish(&mut payload);
         }
         let error: f32 = io.error.iter().sum::<f32>() + copied;
-        // With plain rounding the choice between kinds is by bytes.
-        let lambda = if self.lambda == 0.0 { 1e6 } else { self.lambda };
-        Coded { kind, groups: self.walk.groups, cost: error + lambda * payload.len() as f32 * 8.0, payload, latents }
+        let cost = error + self.lambda_kind * payload.len() as f32 * 8.0;
+        Coded { kind, groups: self.walk.groups, cost, payload, latents }
     }
 }
 

@@ -54,7 +54,7 @@ impl Pack {
     pub fn open(name: &str) -> Result<Arc<Pack>> {
         let (own, pack, files) = compiled_in!("base");
         if name == own {
-            return pack.get_or_init(|| Pack::build(files()).map(Arc::new).map_err(|e| e.to_string())).clone().map_err(Error::Pack);
+            return pack.get_or_init(|| Pack::build(files()).map(Arc::new).map_err(reason)).clone().map_err(Error::Pack);
         }
         if name.contains('/') {
             return Pack::read(Path::new(name)).map(Arc::new);
@@ -103,7 +103,7 @@ impl Pack {
             synthesis: file("synthesis.onnx")?,
             prior: file("prior.safetensors")?,
         };
-        Pack::build(files).map_err(|e| Error::Pack(format!("{}: {e}", folder.display())))
+        Pack::build(files).map_err(|e| Error::Pack(format!("{}: {}", folder.display(), reason(e))))
     }
 
     fn build(f: Files) -> Result<Pack> {
@@ -132,6 +132,14 @@ impl Pack {
 
     pub(crate) fn short_id(&self) -> [u8; 16] {
         self.id[..16].try_into().expect("16 of 32 bytes")
+    }
+}
+
+/// An error's text without what Error::Pack puts before it.
+fn reason(e: Error) -> String {
+    match e {
+        Error::Pack(s) => s,
+        e => e.to_string(),
     }
 }
 
