@@ -5,7 +5,7 @@ temporal.py CONFIG STAGE [--minutes N] [--init WEIGHTS] [--steps N]
   c-intra  the prior without reference in integer arithmetic (straight-through gradients), and synthesis, on symbols that
            rate-distortion optimisation would choose
   c-inter  the temporal prior likewise
-Resumes from the run folder; b and c-intra start from stage a's result, c-inter from b's.
+Resumes from the run folder; b and c-intra start from stage a's result, c-inter from b's, unless --init says otherwise.
 """
 import argparse
 import random

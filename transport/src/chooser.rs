@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Silence after which a newer stream on the same key takes over, if the old one's token is gone.
+/// Silence after which a newer stream on the same key takes over, if the old one's token was taken back.
 const GONE: Duration = Duration::from_millis(300);
 /// The same while the token still stands: a sender that lost power keeps it until its lease ends. The newer stream must be
 /// heard that much later, so that a machine that is only busy changes nothing.
@@ -32,6 +32,8 @@ pub(crate) type Stream = (String, u64);
 struct Seen {
     order: u64,
     token: bool,
+    /// Its token was taken back; one that was never seen says nothing.
+    gone: bool,
     heard: Option<Instant>,
     tried: Option<Instant>,
 }
@@ -48,9 +50,11 @@ impl Chooser {
         if live {
             if let Some(seen) = self.entry(key, stream) {
                 seen.token = true;
+                seen.gone = false;
             }
         } else if let Some(seen) = self.known.get_mut(&(key.to_string(), stream)) {
             seen.token = false;
+            seen.gone = true;
         }
     }
 
@@ -89,7 +93,6 @@ impl Chooser {
     pub(crate) fn choose(&mut self, now: Instant) -> Option<Stream> {
         self.forget(now);
         let next = self.pick(now)?;
-        eprintln!("CHOOSE {next:?} from {:?} known {:?} now {now:?}", self.locked, self.known);
         if let Some(seen) = self.known.get_mut(&next) {
             seen.tried = Some(now);
         }
@@ -107,7 +110,8 @@ impl Chooser {
         let token = seen.is_some_and(|seen| seen.token);
         if silence > GONE {
             let order = seen.map_or(0, |seen| seen.order);
-            let outlives = |seen: &Seen| !token || seen.heard.is_some_and(|heard| heard.saturating_duration_since(last) > SILENT);
+            let gone = seen.is_none_or(|seen| seen.gone);
+            let outlives = |seen: &Seen| gone || seen.heard.is_some_and(|heard| heard.saturating_duration_since(last) > SILENT);
             let restarted = self.first(now, |id, seen| id.0 == current.0 && id != current && seen.order > order && outlives(seen));
             if restarted.is_some() {
                 return restarted;
@@ -137,7 +141,7 @@ impl Chooser {
         }
         self.order += 1;
         let order = self.order;
-        Some(self.known.entry(id).or_insert(Seen { order, token: false, heard: None, tried: None }))
+        Some(self.known.entry(id).or_insert(Seen { order, token: false, gone: false, heard: None, tried: None }))
     }
 
     fn forget(&mut self, now: Instant) {
@@ -203,7 +207,7 @@ mod tests {
     fn the_same_robot_started_twice_does_not_flip() {
         let now = Instant::now();
         let mut chooser = Chooser::default();
-        chooser.token("k", 1, true);
+        chooser.heard("k", 1, now);
         chooser.token("k", 2, true);
         assert_eq!(chooser.choose(now), id("k", 1));
         for step in 0..100 {
@@ -212,8 +216,8 @@ mod tests {
             chooser.heard("k", 2, now);
             assert_eq!(chooser.choose(now), None);
         }
-        // The whole machine stood still.
-        assert_eq!(chooser.choose(now + GRACE * 10), None);
+        // The whole machine stood still; and a token that was never seen is none that is gone.
+        assert_eq!(chooser.choose(now + TICK * 99 + GRACE), None);
     }
 
     #[test]

@@ -17,12 +17,13 @@ const RENDEZVOUS_VARIABLE: &str = "LIC_RENDEZVOUS_PORT";
 /// Properties of every session. Waits are what zenoh's own queue may hold a thread before it drops silently: with its
 /// default of 1 ms large frames vanish on any busy link; here the frame waits, the publisher's queue fills and evicts, and
 /// the encoder hears of it.
-const SESSION: [(&str, &str); 7] = [
+const SESSION: [(&str, &str); 8] = [
     ("scouting/multicast/enabled", "false"),
     ("scouting/gossip/autoconnect", "{router: [], peer: [], client: []}"),
     ("open/return_conditions/connect_scouted", "false"),
     ("transport/unicast/open_timeout", "3000"),
     ("transport/link/rx/max_message_size", "134217728"),
+    ("transport/link/tcp/so_sndbuf", "131072"),
     ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "250000"),
     ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "1000000"),
 ];

@@ -239,6 +239,14 @@ mod tests {
     }
 
     #[test]
+    fn the_specification_shows_these_bytes() {
+        let example = include_str!("../WIRE.md").split("Example:").nth(1).unwrap();
+        let lines = example.lines().skip(1).skip_while(|line| !line.starts_with("    ")).take_while(|line| line.starts_with("    "));
+        let bytes: Vec<u8> = lines.flat_map(str::split_whitespace).map(|hex| u8::from_str_radix(hex, 16).unwrap()).collect();
+        assert_eq!(bytes, full().encode().unwrap());
+    }
+
+    #[test]
     fn round_trips() {
         let bare = Header { stream: 1, ..Header::default() };
         let empty_caps = Header { caps: Some(String::new()), ..Header::default() };

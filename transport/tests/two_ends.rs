@@ -215,6 +215,35 @@ fn a_cut_line_is_mended_and_what_was_lost_is_counted() {
 }
 
 #[test]
+fn a_slow_line_thins_the_stream_and_what_arrives_is_decodable() {
+    let port = free_port();
+    let listen = Network { listen: Some(format!("tcp/127.0.0.1:{port}")), ..Default::default() };
+    let proxy = Proxy::start(port);
+    let connect = Network { connect: Some(format!("tcp/127.0.0.1:{}", proxy.port)), ..Default::default() };
+    let receiver = Receiver::start("lic/**", &listen);
+    let mut sender = Sender::start("lic/t/cam", &connect);
+    receiver.await_frames(3);
+    sender.keys_only_on_demand();
+    // A fifth of what the sender makes.
+    proxy.limit(100_000);
+    until("the queue is full", || {
+        receiver.drain();
+        eprintln!("{:?}", sender.stats());
+        sender.stats().evicted > 50
+    });
+    let keys = sender.stats().key_requests;
+    receiver.await_frames(100);
+    let ages: Vec<i64> = receiver.frames.borrow().iter().rev().take(100).map(|frame| unix_now() - frame.info.capture.unwrap()).collect();
+    eprintln!("oldest {:.1} s", *ages.iter().max().unwrap() as f64 / 1e9);
+    let mut have = HashSet::new();
+    for frame in receiver.frames.borrow().iter() {
+        assert!(frame.info.references.iter().all(|number| have.contains(number)), "{:?}", frame.info);
+        have.insert(frame.info.number.unwrap());
+    }
+    assert_eq!(sender.stats().key_requests, keys, "eviction costs no key frame");
+}
+
+#[test]
 fn garbage_on_the_key_does_no_harm() {
     let port = free_port();
     let network = here(port);

@@ -27,6 +27,10 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+pub fn unix_now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64
+}
+
 /// The default network with a meeting point of the test's own.
 pub fn here(port: u16) -> Network {
     Network { rendezvous_port: Some(port), ..Default::default() }
@@ -75,7 +79,7 @@ impl Reports {
     }
 }
 
-/// An encoder of numbered frames at 100/s, and its publisher.
+/// An encoder of numbered frames at 100/s that refers to the newest frame it was not told is lost, and its publisher.
 pub struct Sender {
     publisher: Option<Arc<Publisher>>,
     reports: Arc<Reports>,
@@ -97,17 +101,21 @@ impl Sender {
             let (publisher, reports, stop, on_demand) = (publisher.clone(), reports.clone(), stop.clone(), on_demand.clone());
             move || {
                 let mut answered = 0;
+                let mut held: Vec<u32> = vec![];
                 for number in 0.. {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let wanted = reports.wanted.load(Ordering::Relaxed);
                     let periodic = number % 10 == 0 && !on_demand.load(Ordering::Relaxed);
-                    let key = number == 0 || wanted != answered || periodic;
+                    held.retain(|number| !reports.contains(*number));
+                    let key = held.is_empty() || wanted != answered || periodic;
                     answered = wanted;
-                    let references = if key { vec![] } else { vec![number - 1] };
+                    let references = if key { vec![] } else { vec![held[held.len() - 1]] };
+                    held.push(number);
+                    held.drain(..held.len().saturating_sub(8));
                     let pts = Some(number as u64 * 10_000_000);
-                    let capture = Some(1_700_000_000_000_000_000);
+                    let capture = Some(unix_now());
                     let info = FrameInfo { key, delta: !key, number: Some(number), references, pts, capture, ..Default::default() };
                     publisher.push(Frame { info, payload: vec![number as u8; 5000] });
                     std::thread::sleep(Duration::from_millis(10));
@@ -198,6 +206,8 @@ impl Receiver {
 pub struct Proxy {
     pub port: u16,
     frozen: Arc<AtomicBool>,
+    /// Bytes per second in each direction; 0: no limit.
+    rate: Arc<AtomicU32>,
     open: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -206,21 +216,22 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let frozen = Arc::new(AtomicBool::new(false));
+        let rate = Arc::new(AtomicU32::new(0));
         let open = Arc::new(Mutex::new(vec![]));
         std::thread::spawn({
-            let (frozen, open) = (frozen.clone(), open.clone());
+            let (frozen, rate, open) = (frozen.clone(), rate.clone(), open.clone());
             move || {
                 for near in listener.incoming().flatten() {
                     let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
                     open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
                     for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                        let frozen = frozen.clone();
-                        std::thread::spawn(move || pump(from, to, &frozen));
+                        let (frozen, rate) = (frozen.clone(), rate.clone());
+                        std::thread::spawn(move || pump(from, to, &frozen, &rate));
                     }
                 }
             }
         });
-        Self { port, frozen, open }
+        Self { port, frozen, rate, open }
     }
 
     pub fn cut(&self) {
@@ -229,13 +240,17 @@ impl Proxy {
         }
     }
 
+    pub fn limit(&self, bytes_per_second: u32) {
+        self.rate.store(bytes_per_second, Ordering::Relaxed);
+    }
+
     pub fn freeze(&self, on: bool) {
         self.frozen.store(on, Ordering::Relaxed);
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
-    let mut buffer = [0; 16384];
+fn pump(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool, rate: &AtomicU32) {
+    let mut buffer = [0; 4096];
     loop {
         while frozen.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(5));
@@ -243,7 +258,11 @@ fn pump(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
         match from.read(&mut buffer) {
             Ok(0) | Err(_) => break,
             Ok(length) if to.write_all(&buffer[..length]).is_err() => break,
-            Ok(_) => {}
+            Ok(length) => {
+                if let Some(micros) = (length as u64 * 1_000_000).checked_div(rate.load(Ordering::Relaxed).into()) {
+                    std::thread::sleep(Duration::from_micros(micros));
+                }
+            }
         }
     }
     let _ = to.shutdown(Shutdown::Both);
