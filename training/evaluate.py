@@ -1,7 +1,7 @@
 """The cost of integers and of real files: bits of the same symbols under the float prior, the integer prior, and in the file.
 
 evaluate.py CONFIG BEFORE AFTER PACK DATA SPLIT [--program yuv] [--frames N]
-BEFORE: weights ahead of stage c (float rows); AFTER: those that PACK was exported from. Symbols are what the encoder made of
+BEFORE: weights ahead of stage c (float rows); AFTER: those that PACK was exported from (files, or folders of a run). Symbols are what the encoder made of
 SPLIT (val or eval): every picture as a key frame, every clip as one group of pictures.
 """
 import argparse
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors.numpy import load_file
 
 from data import size
+from export import furthest
 from model import KNOTS, InterPrior, IntraPrior, laplace_bits, ste_round
 from quant import activation, set_quantised
 
@@ -37,7 +38,7 @@ class Pricer:
     """Bits of dumped frames under one pair of priors."""
 
     def __init__(self, cfg, weights, quantised):
-        s = torch.load(weights)
+        s = furthest(Path(weights))
         self.nets = []
         for cls, key in ((IntraPrior, "intra"), (InterPrior, "inter")):
             net = cls(**cfg[key])

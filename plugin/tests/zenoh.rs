@@ -363,7 +363,9 @@ fn a_taken_port_is_a_warning_and_no_end() {
 fn both_stop_at_once_when_nobody_is_there() {
     init();
     let nobody = format!("tcp/127.0.0.1:{}", free_port());
-    for line in [format!("zenohsrc connect={nobody} ! fakesink"), format!("fakesrc ! zenohsink connect={nobody} wait-for-receiver=60000000000")] {
+    for line in
+        [format!("zenohsrc connect={nobody} ! fakesink"), format!("fakesrc ! zenohsink connect={nobody} wait-for-receiver=60000000000")]
+    {
         let pipeline = gst::parse::launch(&line).unwrap();
         let _ = pipeline.set_state(gst::State::Playing);
         std::thread::sleep(Duration::from_millis(500));

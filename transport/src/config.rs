@@ -14,27 +14,31 @@ const RENDEZVOUS_PORT: u16 = 7447;
 /// Another port for the meeting point on this host, should 7447 belong to something else.
 const RENDEZVOUS_VARIABLE: &str = "LIC_RENDEZVOUS_PORT";
 
-/// Properties of every session. Waits are what zenoh's own queue may hold a thread before it drops silently: with its
-/// default of 1 ms large frames vanish on any busy link; here the frame waits, the publisher's queue fills and evicts, and
-/// the encoder hears of it.
-const SESSION: [(&str, &str); 8] = [
+/// Properties of every session of the built-in configuration.
+const SESSION: [(&str, &str); 6] = [
     ("scouting/multicast/enabled", "false"),
     ("scouting/gossip/autoconnect", "{router: [], peer: [], client: []}"),
     ("open/return_conditions/connect_scouted", "false"),
     ("transport/unicast/open_timeout", "3000"),
     ("transport/link/rx/max_message_size", "134217728"),
+    // Left to itself the system takes in megabytes: seconds of video on a slow link, beyond anybody's reach.
     ("transport/link/tcp/so_sndbuf", "131072"),
-    ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "250000"),
-    ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "1000000"),
 ];
 
-/// Unlike a publisher, the meeting point serves many at once: one stalled receiver must not hold the others for long.
-const BROKER: [(&str, &str); 4] = [
-    ("mode", "\"router\""),
-    ("timestamping/enabled", "false"),
-    ("transport/link/tx/queue/congestion_control/drop/wait_before_drop", "20000"),
-    ("transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments", "200000"),
-];
+/// How long a full link holds up who sends before zenoh drops the message, without a word to anybody, and the ones after it.
+/// With zenoh's own 1 ms (50 ms for a message in fragments) large frames vanish on any busy link.
+const WAIT: &str = "transport/link/tx/queue/congestion_control/drop/wait_before_drop";
+const WAIT_FRAGMENTS: &str = "transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments";
+
+/// One link, served by a thread of its own: let it wait. The publisher's queue fills, gives frames up where they are counted,
+/// and the encoder hears of it. A slower link than 13 kB/s still drops.
+const ONE_LINK: [(&str, &str); 2] = [(WAIT, "5000000"), (WAIT_FRAGMENTS, "5000000")];
+
+/// Several links, served one after the other: a stalled one must not hold up the others for long.
+const MANY_LINKS: [(&str, &str); 2] = [(WAIT, "250000"), (WAIT_FRAGMENTS, "1000000")];
+
+/// The meeting point serves everybody's frames.
+const BROKER: [(&str, &str); 4] = [("mode", "\"router\""), ("timestamping/enabled", "false"), (WAIT, "20000"), (WAIT_FRAGMENTS, "200000")];
 
 const RETRY: &str = "{period_init_ms: 50, period_max_ms: 250, period_increase_factor: 2}";
 
@@ -102,7 +106,9 @@ impl Network {
             // A client talks to whatever answers there: a router, another lic, any zenoh peer.
             built_in(&mut plan, "mode", "\"client\"")?;
             built_in(&mut plan, "connect/timeout_ms", "0")?;
+            ONE_LINK.iter().try_for_each(|(key, value)| built_in(&mut plan, key, value))?;
         } else {
+            MANY_LINKS.iter().try_for_each(|(key, value)| built_in(&mut plan, key, value))?;
             built_in(&mut plan, "mode", "\"peer\"")?;
             built_in(&mut plan, "listen/endpoints", &json(&listen))?;
             built_in(&mut plan, "connect/timeout_ms", "-1")?;
@@ -196,11 +202,12 @@ mod tests {
 
     #[test]
     fn every_built_in_value_is_accepted() {
-        for (key, value) in SESSION.iter().chain(&BROKER) {
+        for (key, value) in SESSION.iter().chain(&BROKER).chain(&ONE_LINK).chain(&MANY_LINKS) {
             insert(&mut Config::default(), key, value).unwrap();
         }
+        let client = Network::default().plan_with(None).unwrap().config;
         let drop = "transport/link/tx/queue/congestion_control/drop";
-        assert_eq!(get(&session(), drop), r#"{"wait_before_drop":250000,"max_wait_before_drop_fragments":1000000}"#);
+        assert_eq!(get(&client, drop), r#"{"wait_before_drop":5000000,"max_wait_before_drop_fragments":5000000}"#);
     }
 
     #[test]

@@ -27,8 +27,7 @@ pub fn hostname() -> String {
 
 /// `name` as one chunk of a key.
 fn sanitise(name: &str) -> String {
-    let clean: String =
-        name.chars().map(|c| if c.is_control() || c.is_whitespace() || "/*$?#@".contains(c) { '_' } else { c }).collect();
+    let clean: String = name.chars().map(|c| if c.is_control() || c.is_whitespace() || "/*$?#@".contains(c) { '_' } else { c }).collect();
     if clean.is_empty() { "host".into() } else { clean }
 }
 

@@ -1,8 +1,8 @@
 //! One end's session: opened again and again until somebody answers, watched while it lives, closed in bounded time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use zenoh::{Session, Wait};

@@ -182,13 +182,8 @@ impl Publisher {
             outlet: Mutex::new(None),
         });
         let (control, messages) = channel();
-        let role = Sending {
-            key,
-            shared: shared.clone(),
-            control: control.clone(),
-            declared: None,
-            key_frames: Throttle::new(KEY_FRAME_GAP),
-        };
+        let role =
+            Sending { key, shared: shared.clone(), control: control.clone(), declared: None, key_frames: Throttle::new(KEY_FRAME_GAP) };
         let threads = Threads::default();
         threads.spawn("lic-link", move || Link::new(plan, role, messages, stop).run())?;
         let publisher = Self { shared: shared.clone(), control, threads };

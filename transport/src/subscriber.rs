@@ -100,7 +100,11 @@ pub struct Subscriber {
 }
 
 enum Message {
-    Token { key: String, stream: u64, live: bool },
+    Token {
+        key: String,
+        stream: u64,
+        live: bool,
+    },
     /// Something else in [`Shared`] wants a look.
     Wake,
 }
@@ -370,7 +374,8 @@ impl Role for Receiving {
         self.tokens = Some(tokens);
         if !key::is_wild(self.expression.as_str()) {
             // A publisher whose token cannot be seen is found by its frames.
-            self.subscribe(session, &self.expression.as_str().to_string())?;
+            let key = self.expression.clone();
+            self.subscribe(session, key.as_str())?;
         }
         Ok(())
     }

@@ -221,20 +221,17 @@ fn a_slow_line_thins_the_stream_and_what_arrives_is_decodable() {
     let proxy = Proxy::start(port);
     let connect = Network { connect: Some(format!("tcp/127.0.0.1:{}", proxy.port)), ..Default::default() };
     let receiver = Receiver::start("lic/**", &listen);
-    let mut sender = Sender::start("lic/t/cam", &connect);
+    let mut sender = Sender::with_frames_of(50_000, "lic/t/cam", &connect);
     receiver.await_frames(3);
     sender.keys_only_on_demand();
     // A fifth of what the sender makes.
-    proxy.limit(100_000);
+    proxy.limit(1_000_000);
     until("the queue is full", || {
         receiver.drain();
-        eprintln!("{:?}", sender.stats());
         sender.stats().evicted > 50
     });
     let keys = sender.stats().key_requests;
     receiver.await_frames(100);
-    let ages: Vec<i64> = receiver.frames.borrow().iter().rev().take(100).map(|frame| unix_now() - frame.info.capture.unwrap()).collect();
-    eprintln!("oldest {:.1} s", *ages.iter().max().unwrap() as f64 / 1e9);
     let mut have = HashSet::new();
     for frame in receiver.frames.borrow().iter() {
         assert!(frame.info.references.iter().all(|number| have.contains(number)), "{:?}", frame.info);
@@ -259,7 +256,11 @@ fn garbage_on_the_key_does_no_harm() {
             bytes.get_mut(at).into_iter().for_each(|place| *place = *byte);
         }
         let put = stranger.put("lic/t/cam", vec![0u8; round]);
-        if round % 7 == 0 { put.wait().unwrap() } else { put.attachment(bytes).wait().unwrap() }
+        if round % 7 == 0 {
+            put.wait().unwrap()
+        } else {
+            put.attachment(bytes).wait().unwrap()
+        }
         for key in ["lic/t/cam/@lic/pub/zz", "lic/t/cam/@lic/pub/0123456789abcdef"] {
             drop(stranger.liveliness().declare_token(key).wait().unwrap());
         }

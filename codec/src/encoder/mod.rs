@@ -67,6 +67,9 @@ const TRY_NONE_ABOVE: f32 = 0.6;
 /// every following frame gains. (The `ipratio` of x264 is about 7 of these steps.)
 const KEY_FINER: [f32; 2] = [1.0, 16.0];
 
+/// What a camera is taken for before it has shown anything.
+const STILL_AT_FIRST: f32 = 0.2;
+
 /// Codes the frames of one stream in order.
 pub struct Encoder {
     pack: Arc<Pack>,
@@ -119,7 +122,7 @@ impl Encoder {
             lost: Vec::new(),
             number: 0,
             since_key: 0,
-            still: 0.5,
+            still: STILL_AT_FIRST,
             rate,
             none_cost: Vec::new(),
             settings,

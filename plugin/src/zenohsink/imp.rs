@@ -422,7 +422,8 @@ impl ZenohSink {
         let element = self.obj();
         let joined = |name: &str, receiver: u64, receivers: usize| {
             gst::info!(CAT, imp = self, "{name}: {receiver:016x}, {receivers} there");
-            let structure = gst::Structure::builder(name).field("receiver", format!("{receiver:016x}")).field("receivers", receivers as u32);
+            let structure =
+                gst::Structure::builder(name).field("receiver", format!("{receiver:016x}")).field("receivers", receivers as u32);
             post(&*element, structure.build());
         };
         match event {

@@ -90,6 +90,10 @@ pub struct Sender {
 
 impl Sender {
     pub fn start(key: &str, network: &Network) -> Self {
+        Self::with_frames_of(5000, key, network)
+    }
+
+    pub fn with_frames_of(bytes: usize, key: &str, network: &Network) -> Self {
         let reports = Arc::new(Reports::default());
         let told = reports.clone();
         let publisher = Publisher::start(PublisherSettings::new(key), network, move |event| told.event(event)).unwrap();
@@ -117,7 +121,7 @@ impl Sender {
                     let pts = Some(number as u64 * 10_000_000);
                     let capture = Some(unix_now());
                     let info = FrameInfo { key, delta: !key, number: Some(number), references, pts, capture, ..Default::default() };
-                    publisher.push(Frame { info, payload: vec![number as u8; 5000] });
+                    publisher.push(Frame { info, payload: vec![number as u8; bytes] });
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }
