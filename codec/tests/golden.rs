@@ -13,7 +13,12 @@ fn write() {
     let mut stream = Vec::new();
     let mut e = STATIC.encoder(Settings { slices: 4, ..Settings::default() });
     for t in 0..10 {
-        e.set_settings(Settings { slices: 4, quality: [50.0, 50.0, 20.0, 90.0, 64.0][t as usize % 5], key_int_max: 7, ..Settings::default() });
+        e.set_settings(Settings {
+            slices: 4,
+            quality: [50.0, 50.0, 20.0, 90.0, 64.0][t as usize % 5],
+            key_int_max: 7,
+            ..Settings::default()
+        });
         stream.extend(STATIC.encode(&mut e, t, false).data);
     }
     std::fs::write(golden("static.lic"), stream).unwrap();

@@ -29,7 +29,12 @@ pub struct BadWeights(pub &'static str);
 impl Linear {
     /// `weights`: `[outputs][inputs]`; `bias`, `shift`: `[outputs]`. Refuses what could overflow int32 for any input.
     pub fn new(inputs: usize, outputs: usize, weights: &[i8], bias: &[i32], shift: &[u8], leaky: bool) -> Result<Linear, BadWeights> {
-        if inputs % 2 != 0 || outputs % BLOCK != 0 || weights.len() != inputs * outputs || bias.len() != outputs || shift.len() != outputs {
+        if !inputs.is_multiple_of(2)
+            || !outputs.is_multiple_of(BLOCK)
+            || weights.len() != inputs * outputs
+            || bias.len() != outputs
+            || shift.len() != outputs
+        {
             return Err(BadWeights("shape"));
         }
         if shift.iter().any(|&s| s > 30) {

@@ -8,6 +8,15 @@ use safetensors::{Dtype, SafeTensors};
 
 struct Source<'a>(SafeTensors<'a>);
 
+/// Weights `[outputs][inputs]` with their bias and shift.
+struct Layer {
+    outputs: usize,
+    inputs: usize,
+    weights: Vec<i8>,
+    bias: Vec<i32>,
+    shift: Vec<u8>,
+}
+
 fn bad(name: &str, what: impl std::fmt::Display) -> Error {
     Error::Pack(format!("prior.safetensors: {name}: {what}"))
 }
@@ -41,28 +50,27 @@ impl Source<'_> {
         Ok(self.bytes(name, Dtype::F32)?.1.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
     }
 
-    /// Weights `[outputs][inputs]`, with their bias and shift.
-    fn weights(&self, name: &str) -> Result<(usize, usize, Vec<i8>, Vec<i32>, Vec<u8>)> {
+    fn layer(&self, name: &str) -> Result<Layer> {
         let (shape, data) = self.bytes(&format!("{name}.weight"), Dtype::I8)?;
         let [o, i] = shape[..] else { return Err(bad(name, "weights are not a matrix")) };
-        let weights = data.iter().map(|&b| b as i8).collect();
-        Ok((o, i, weights, self.i32(&format!("{name}.bias"))?, self.u8(&format!("{name}.shift"))?))
+        let (bias, shift) = (self.i32(&format!("{name}.bias"))?, self.u8(&format!("{name}.shift"))?);
+        Ok(Layer { outputs: o, inputs: i, weights: data.iter().map(|&b| b as i8).collect(), bias, shift })
     }
 
     fn linear(&self, name: &str, inputs: usize, leaky: bool) -> Result<Linear> {
-        let (o, i, w, b, s) = self.weights(name)?;
-        if i != inputs {
-            return Err(bad(name, format!("{i} inputs where {inputs} are needed")));
+        let l = self.layer(name)?;
+        if l.inputs != inputs {
+            return Err(bad(name, format!("{} inputs where {inputs} are needed", l.inputs)));
         }
-        Linear::new(i, o, &w, &b, &s, leaky).map_err(|e| bad(name, e.0))
+        Linear::new(l.inputs, l.outputs, &l.weights, &l.bias, &l.shift, leaky).map_err(|e| bad(name, e.0))
     }
 
     fn depthwise(&self, name: &str, channels: usize) -> Result<Depthwise> {
-        let (o, i, w, b, s) = self.weights(name)?;
-        if i != 9 || o != channels {
-            return Err(bad(name, format!("{o} channels of {i} taps where {channels} of 9 are needed")));
+        let l = self.layer(name)?;
+        if l.inputs != 9 || l.outputs != channels {
+            return Err(bad(name, format!("{} channels of {} taps where {channels} of 9 are needed", l.outputs, l.inputs)));
         }
-        Depthwise::new(o, &w, &b, &s).map_err(|e| bad(name, e.0))
+        Depthwise::new(l.outputs, &l.weights, &l.bias, &l.shift).map_err(|e| bad(name, e.0))
     }
 
     /// The first layer of a context takes its bias by step.
@@ -95,7 +103,7 @@ impl Prior {
         let s = Source(SafeTensors::deserialize(bytes).map_err(|e| Error::Pack(format!("prior.safetensors: {e}")))?);
         let gain = s.f32("gain")?;
         let channels = gain.len() / STEPS;
-        if channels == 0 || channels % (2 * GROUPS) != 0 || gain.len() != STEPS * channels || gain.iter().any(|g| !g.is_finite()) {
+        if channels == 0 || !channels.is_multiple_of(2 * GROUPS) || gain.len() != STEPS * channels || gain.iter().any(|g| !g.is_finite()) {
             return Err(bad("gain", "wrong size or values"));
         }
         let step_size = s.i32("step_size")?;

@@ -107,7 +107,7 @@ impl Shape {
 
     /// First half of the checkerboard?
     pub fn anchor(&self, position: u32) -> bool {
-        (position as usize / self.width + position as usize % self.width) % 2 == 0
+        (position as usize / self.width + position as usize % self.width).is_multiple_of(2)
     }
 }
 
