@@ -381,18 +381,23 @@ fn launch(rendezvous: u16, line: &str) -> Child {
     let home = HOME.get_or_init(|| {
         let home = std::env::temp_dir().join(format!("lic-zenoh-{}", std::process::id()));
         std::fs::create_dir_all(&home).unwrap();
-        // Beside the test program lie many libraries, and only this one is a plugin.
-        let built = std::env::current_exe().unwrap().with_file_name("libgstlic.so");
-        let _ = std::fs::remove_file(home.join("libgstlic.so"));
-        std::os::unix::fs::symlink(built, home.join("libgstlic.so")).unwrap();
+        // Beside the test program lie many libraries, and only this one is a plugin. A copy outlasts the next build.
+        std::fs::copy(std::env::current_exe().unwrap().with_file_name("libgstlic.so"), home.join("libgstlic.so")).unwrap();
+        // Once, so that no two processes write the registry.
+        let found = gst_command(&home, "gst-inspect-1.0").arg("zenohsink").stdout(Stdio::null()).status().expect("gst-inspect-1.0");
+        assert!(found.success());
         home
     });
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(["-q", "-e"]).args(line.split_whitespace());
-    command.env("GST_PLUGIN_PATH", home).env("GST_REGISTRY", home.join("registry.bin"));
-    command.env("LIC_RENDEZVOUS_PORT", rendezvous.to_string()).env_remove("ZENOH_CONFIG");
+    let mut command = gst_command(home, "gst-launch-1.0");
+    command.args(["-q", "-e"]).args(line.split_whitespace()).env("LIC_RENDEZVOUS_PORT", rendezvous.to_string());
     command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::null());
     command.spawn().expect("gst-launch-1.0")
+}
+
+fn gst_command(home: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("GST_PLUGIN_PATH", home).env("GST_REGISTRY", home.join("registry.bin")).env_remove("ZENOH_CONFIG");
+    command
 }
 
 /// A process that a failing test ends too, and what it says.
@@ -416,6 +421,15 @@ impl Launched {
 
     fn said(&self) -> String {
         self.said.lock().unwrap().clone()
+    }
+
+    /// While the process runs.
+    fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        until(what, || {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{what}: {ended:?} {}", self.said());
+            done(self)
+        });
     }
 
     fn finish(mut self) {
@@ -448,15 +462,15 @@ fn two_processes_meet_with_no_property_set() {
         let port = free_port();
         let path = std::env::temp_dir().join(format!("lic-zenoh-{}-{receiver_first}.mjpeg", std::process::id()));
         let receive = format!("zenohsrc num-buffers=30 ! filesink location={}", path.display());
-        let early = receiver_first.then(|| Launched::start(port, &receive));
-        if let Some(receiver) = &early {
+        let mut early = receiver_first.then(|| Launched::start(port, &receive));
+        if let Some(receiver) = &mut early {
             let hint = format!("zenohsrc: waiting for a stream on lic/** at tcp/127.0.0.1:{port}");
-            until("the receiver says that it waits", || receiver.said().contains(&hint));
+            receiver.until("the receiver says that it waits", |receiver| receiver.said().contains(&hint));
             assert!(receiver.said().contains("connect=tcp/HOST:7447"), "{}", receiver.said());
         }
-        let _sender = Launched::start(port, CAMERA);
+        let mut sender = Launched::start(port, CAMERA);
         if !receiver_first {
-            until("the sender holds the meeting point", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+            sender.until("the sender holds the meeting point", |_| TcpStream::connect(("127.0.0.1", port)).is_ok());
         }
         early.unwrap_or_else(|| Launched::start(port, &receive)).finish();
         assert_eq!(pictures(&path), 30);
@@ -470,12 +484,12 @@ fn processes_that_die_are_replaced() {
     let path = std::env::temp_dir().join(format!("lic-zenoh-{}-killed.mjpeg", std::process::id()));
     // The sender comes first and holds the meeting point; killed, it can say good-bye to nobody.
     let mut sender = Launched::start(port, CAMERA);
-    until("the sender holds the meeting point", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    sender.until("the sender holds the meeting point", |_| TcpStream::connect(("127.0.0.1", port)).is_ok());
     let line = format!("zenohsrc num-buffers=200 ! filesink location={} buffer-mode=unbuffered", path.display());
-    let receiver = Launched::start(port, &line);
+    let mut receiver = Launched::start(port, &line);
     for _ in 0..2 {
         let before = pictures(&path);
-        until("pictures arrive", || pictures(&path) > before + 10);
+        receiver.until("pictures arrive", |_| pictures(&path) > before + 10);
         drop(sender);
         sender = Launched::start(port, CAMERA);
     }
