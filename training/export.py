@@ -1,6 +1,7 @@
 """Trained weights -> a model pack: analysis.onnx, synthesis.onnx, prior.safetensors (model.toml is written by hand and by evaluate.py).
 
-export.py CONFIG RUN OUT    RUN: a folder of checkpoints (the furthest stage of each network counts), or one file of weights
+export.py CONFIG RUN OUT [WEIGHTS]    RUN: a folder of checkpoints (the furthest stage of each network counts), or one file
+of weights. WEIGHTS: also all networks as fp16, for a later training to start from (--init).
 """
 import sys
 import tomllib
@@ -189,6 +190,8 @@ def main():
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, out / "prior.safetensors")
     if not (out / "model.toml").exists() or not (out / "model.toml").read_text():
         (out / "model.toml").write_text(f'name = "{cfg["name"]}"\nformat = 1\n')
+    if len(sys.argv) > 4:
+        torch.save({key: {k: v.half() for k, v in net.state_dict().items()} for key, net in (("ae", ae), ("intra", intra), ("inter", inter))}, sys.argv[4])
     print({f.name: f.stat().st_size for f in out.iterdir()})
 
 
