@@ -379,10 +379,12 @@ fn both_stop_at_once_when_nobody_is_there() {
 fn launch(rendezvous: u16, line: &str) -> Child {
     static HOME: OnceLock<PathBuf> = OnceLock::new();
     let home = HOME.get_or_init(|| {
-        let home = std::env::temp_dir().join(format!("lic-zenoh-{}", std::process::id()));
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zenoh");
         std::fs::create_dir_all(&home).unwrap();
         // Beside the test program lie many libraries, and only this one is a plugin. A copy outlasts the next build.
-        std::fs::copy(std::env::current_exe().unwrap().with_file_name("libgstlic.so"), home.join("libgstlic.so")).unwrap();
+        let (built, copy) = (std::env::current_exe().unwrap().with_file_name("libgstlic.so"), home.join("libgstlic.so.new"));
+        std::fs::copy(built, &copy).unwrap();
+        std::fs::rename(copy, home.join("libgstlic.so")).unwrap();
         // Once, so that no two processes write the registry.
         let found = gst_command(&home, "gst-inspect-1.0").arg("zenohsink").stdout(Stdio::null()).status().expect("gst-inspect-1.0");
         assert!(found.success());

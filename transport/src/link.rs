@@ -124,7 +124,7 @@ impl<R: Role> Link<R> {
             rendezvous.ensure();
         }
         if self.plan.dials || self.rendezvous.is_some() {
-            self.complain("no answer", true);
+            self.complain("not connected", true);
         }
     }
 
