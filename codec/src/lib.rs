@@ -43,6 +43,14 @@ pub(crate) fn threads(wanted: u32) -> usize {
     if wanted == 0 { all() } else { (wanted as usize).min(256) }
 }
 
+/// a() here and b() on a second thread.
+pub(crate) fn both<A, B: Send>(a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, Option<B>) {
+    std::thread::scope(|s| {
+        let b = s.spawn(b);
+        (a(), Some(b.join().unwrap_or_else(|e| std::panic::resume_unwind(e))))
+    })
+}
+
 /// f(0), ..., f(n - 1) on up to `threads` threads.
 pub(crate) fn parallel<T: Send>(threads: usize, n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = threads.min(n);

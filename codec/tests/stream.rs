@@ -68,6 +68,14 @@ fn latents_are_the_same_on_every_twin_and_thread_count() {
 }
 
 #[test]
+fn bytes_do_not_depend_on_the_number_of_threads() {
+    for camera in [STATIC, MOVING] {
+        let code = |threads| camera.stream(Settings { threads, ..Settings::default() }, 8).into_iter().map(|p| p.data).collect::<Vec<_>>();
+        assert_eq!(code(1), code(4));
+    }
+}
+
+#[test]
 fn the_temporal_prior_never_costs_bytes_on_a_moving_camera() {
     let moving = Camera { pan: 37, ..MOVING };
     // The first frame is left out: before frames that may copy it, it is coded finer on purpose.

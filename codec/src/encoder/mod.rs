@@ -240,6 +240,7 @@ impl Encoder {
         let lambda_kind = if self.settings.rdo { lambda[1] } else { 1e6 };
         let reference = if key { None } else { self.held.newest() };
         let (none_cost, kernels, number) = (&self.none_cost, self.kernels, self.number);
+        let spare = self.threads > count;
         let coded = crate::parallel(self.threads, count, |i| {
             let rows = crate::slice_latent_rows(h, i, count);
             let shape = Shape { width: w, height: rows.len() };
@@ -249,12 +250,14 @@ impl Encoder {
             let none = || Job { walk, y: &y, lambda: lambda[0], lambda_kind }.none();
             let Some(frame) = reference else { return (none(), true) };
             let distance = number.wrapping_sub(frame.number) as u8;
-            let latent = Job { walk, y: &y, lambda: lambda[1], lambda_kind }.latent(frame, distance, at);
+            let latent = || Job { walk, y: &y, lambda: lambda[1], lambda_kind }.latent(frame, distance, at);
             let (last, age) = none_cost[i];
+            // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
+            let (latent, early) = if spare && age == 0 { crate::both(latent, none) } else { (latent(), None) };
             if age < TRY_NONE_EVERY && latent.cost < TRY_NONE_ABOVE * last {
                 return (latent, false);
             }
-            let none = none();
+            let none = early.unwrap_or_else(none);
             (if none.cost < latent.cost { none } else { latent }, true)
         });
         let mut out = Vec::with_capacity(count);
