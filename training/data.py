@@ -27,6 +27,11 @@ def from_i420(y, uv):
     return (y.float() - 16) / 219 - 0.5, (uv.float() - 128) / 224
 
 
+def to_codes(y, uv):
+    """The way back, rounded, as floats."""
+    return (y * 219 + 125.5).round().clamp(0, 255), (uv * 224 + 128).round().clamp(0, 255)
+
+
 def size(path):
     out = subprocess.check_output(["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0", str(path)], text=True)
     return map(int, out.strip().split(",")[:2])

@@ -13,8 +13,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from model import KNOTS, LS_LEVELS, LS_MIN, LS_PER_NAT, Autoencoder, InterPrior, IntraPrior, knots
+from data import from_i420, from_rgb, to_codes
+from model import KNOTS, LS_LEVELS, LS_MIN, LS_PER_NAT, Autoencoder, InterPrior, IntraPrior, MotionPrior, knots, pack, unpack
 from quant import EXP
+from train import RUNS
 
 STEPS = 64
 PROB_BITS = 15
@@ -154,12 +156,47 @@ def skip_init():
     return np.array([round(32768 * table[bin(i).count("1")]) for i in range(16)], np.uint16)
 
 
+@torch.no_grad()
+def pixel_error(ae, pictures=40, crop=256):
+    """f32 2x64: c and f of the steps, so that a 16x16 block's pixel error is about c * e + f, with e the squared error (in steps) of its
+    latents. Pixel error: (6 SSE_Y / 256 + SSE_U / 64 + SSE_V / 64) / 8 * 256 in squares of code values. Least squares over val pictures."""
+    ae.to(memory_format=torch.channels_last)  # several times faster
+    images = [i for i in torch.load(RUNS / "data/pictures_val.pt") if min(i.shape[:2]) >= crop]
+    images = images[:: max(1, len(images) // pictures)][:pictures]
+    middle = lambda i: i[(i.shape[0] - crop) // 2 :, (i.shape[1] - crop) // 2 :][:crop, :crop].numpy()
+    y, uv = (torch.from_numpy(np.stack(p)) for p in zip(*(from_rgb(middle(i)) for i in images)))
+    fits, blocks = [], lambda t, n: t.unflatten(3, (-1, n)).unflatten(2, (-1, n)).sum((1, 3, 5)).flatten()
+    for knot in range(KNOTS):
+        e, E = [], []
+        for at in range(0, len(y), 8):
+            source = to_codes(y[at : at + 8], uv[at : at + 8])
+            q = torch.full((len(source[0]),), float(knot))
+            v = ae.encode(pack(*from_i420(*source)).contiguous(memory_format=torch.channels_last), q)
+            for dead in (0, 0.15, 0.3):  # what optimised symbols cut off: errors beyond those of rounding
+                k = v.sign() * (v.abs() + 0.5 - dead).floor()
+                made = to_codes(*unpack(ae.decode(k, q)))
+                luma, chroma = ((a - b).square() for a, b in zip(made, source))
+                e.append((v - k).square().sum(1).flatten())
+                E.append((6 * blocks(luma, 16) + 4 * blocks(chroma, 8)) / 8)
+        e, E = torch.cat(e).double(), torch.cat(E).double()
+        c = ((e - e.mean()) * (E - E.mean())).mean() / e.var(unbiased=False)
+        f = E.mean() - c * e.mean()
+        if f < 0:
+            c, f = (e * E).sum() / (e * e).sum(), e.new_zeros(())
+        elif c < 0:
+            c, f = e.new_zeros(()), E.mean()
+        fits.append((max(c.item(), 1e-6), f.item()))
+    c, f = np.array(fits).T
+    at = np.linspace(0, KNOTS - 1, STEPS)
+    return np.stack([np.exp(np.interp(at, np.arange(KNOTS), np.log(c))), np.interp(at, np.arange(KNOTS), f)]).astype(np.float32)
+
+
 def furthest(run):
-    """ae, intra and inter from the latest stage of a run that trained them."""
+    """ae, intra, inter and motion from the latest stage of a run that trained them."""
     if run.is_file():
         return torch.load(run)
     out = {}
-    for stage, keys in (("a", ("ae", "intra")), ("b", ("inter",)), ("c-intra", ("ae", "intra")), ("c-inter", ("inter",))):
+    for stage, keys in (("a", ("ae", "intra")), ("b", ("inter",)), ("c-intra", ("ae", "intra")), ("c-inter", ("inter",)), ("d", ("motion",)), ("d-q", ("motion",))):
         if (run / f"{stage}.pt").exists():
             s = torch.load(run / f"{stage}.pt")
             out |= {k: s[k] for k in keys}
@@ -171,7 +208,10 @@ def main():
     s, out = furthest(Path(sys.argv[2])), Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
     ae, intra, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), InterPrior(**cfg["inter"])
-    for net, key in ((ae, "ae"), (intra, "intra"), (inter, "inter")):
+    nets = {"ae": ae, "intra": intra, "inter": inter}
+    if "motion" in s:  # packs without it have no slices of kind `motion`
+        nets["motion"] = MotionPrior(**cfg["motion"])
+    for key, net in nets.items():
         if key in s:
             net.load_state_dict({k: v.float() for k, v in s[key].items()})
         else:
@@ -181,6 +221,8 @@ def main():
     table = lambda t: torch.exp(knots(t.detach(), q))[:, :, 0, 0]
     x = cfg["export"]
     tensors = {f"intra.{k}": v for k, v in prior_tensors(intra, False).items()} | {f"inter.{k}": v for k, v in prior_tensors(inter, True).items()}
+    if "motion" in s:
+        tensors |= {f"motion.{k}": v for k, v in prior_tensors(nets["motion"], True).items()} | {"pixel_error": pixel_error(ae)}
     tensors |= laplace_tables() | {
         "skip_init": skip_init(),
         "gain": table(ae.genc).numpy().astype(np.float32),
@@ -191,7 +233,7 @@ def main():
     if not (out / "model.toml").exists() or not (out / "model.toml").read_text():
         (out / "model.toml").write_text(f'name = "{cfg["name"]}"\nformat = 1\n')
     if len(sys.argv) > 4:
-        torch.save({key: {k: v.half() for k, v in net.state_dict().items()} for key, net in (("ae", ae), ("intra", intra), ("inter", inter))}, sys.argv[4])
+        torch.save({key: {k: v.half() for k, v in net.state_dict().items()} for key, net in nets.items()}, sys.argv[4])
     print({f.name: f.stat().st_size for f in out.iterdir()})
 
 

@@ -151,12 +151,14 @@ class InterPrior(HyperPrior):
     A position (16x16 pixels) whose skip flag is 1 copies the reference and costs nothing here.
     """
 
+    parts = 2  # times M channels in the context, beside hyper features and flags
+
     def __init__(self, M=128, N=64, H=64, C=192, P=256):
         super().__init__(2 * M, N, H)
         self.M = M
         self.rdw = QConv(M, M, kernel=3, groups=M)
         self.cbias = nn.Parameter(torch.zeros(KNOTS, C))
-        self.c1 = QConv(H + 2 * M + 16, C, bias=False, act=True)
+        self.c1 = QConv(H + self.parts * M + 16, C, bias=False, act=True)
         self.c2 = QConv(C, C, act=True)
         self.p1 = QConv(C, 3 * M, head=(M, 1))
         self.sp = QConv(2 * M, 2 * M, kernel=3, groups=2 * M)
@@ -170,25 +172,97 @@ class InterPrior(HyperPrior):
         n = F.unfold(skip, 3, padding=1).view(B, 9, h, w)
         return torch.cat([n, n.new_zeros(B, 7, h, w)], 1)
 
+    def heads(self, t, known, ref, q):
+        """Context's input t, what the second pass sees of latents around (0 where unknown), reference -> (mean, log scale)."""
+        c = self.c2(self.c1(t, knots(self.cbias, q)))
+        mask = checkerboard(*t.shape[2:], t.device)
+        m1, l1, g1 = self.p1(c).chunk(3, 1)
+        m2, l2, g2 = self.p2b(self.p2a(torch.cat([c, self.sp(known)], 1))).chunk(3, 1)
+        mean = lambda m, g: m + g.clamp(0, 1) * ref
+        return mean(m1, g1) * mask + mean(m2, g2) * (1 - mask), l1 * mask + l2 * (1 - mask)
+
     def forward(self, yh, ref, skip, zh, cells, q):
         """yh, ref BxMxhxw, skip Bx1xhxw, zh and cells at half size -> (mean, log scale)."""
         h, w = yh.shape[2:]
         yh, ra = activation(self, yh), activation(self, ref)
         t = torch.cat([self.hyper_synthesis(zh, cells, h, w), ra, self.rdw(ra), self.neighbours(skip)], 1)
-        c = self.c2(self.c1(t, knots(self.cbias, q)))
-        mask = checkerboard(h, w, yh.device)
-        known = torch.maximum(mask.expand(yh.shape[0], 1, h, w), skip)
-        m1, l1, g1 = self.p1(c).chunk(3, 1)
-        s = self.sp(torch.cat([yh * known, (yh - ra) * known], 1))
-        m2, l2, g2 = self.p2b(self.p2a(torch.cat([c, s], 1))).chunk(3, 1)
-        mean = lambda m, g: m + g.clamp(0, 1) * ref
-        return mean(m1, g1) * mask + mean(m2, g2) * (1 - mask), l1 * mask + l2 * (1 - mask)
+        known = torch.maximum(checkerboard(h, w, yh.device).expand(yh.shape[0], 1, h, w), skip)
+        return self.heads(t, torch.cat([yh * known, (yh - ra) * known], 1), ref, q)
+
+    @staticmethod
+    def cells(skip):
+        """1 for each hyper cell with something coded."""
+        return F.max_pool2d(F.pad(1 - skip, (0, skip.shape[3] % 2, 0, skip.shape[2] % 2)), 2)
 
     def bits(self, yh, ref, skip, q, train):
         """Bits of the coded latents (elementwise) and of the hyper latents of cells with something coded."""
-        coded = 1 - skip
-        cells = F.max_pool2d(F.pad(coded, (0, skip.shape[3] % 2, 0, skip.shape[2] % 2)), 2)
+        coded, cells = 1 - skip, self.cells(skip)
         z = self.hyper_analysis(activation(self, torch.cat([yh, ref], 1)))
         zh = ste_round(z)
         zt = z + torch.rand_like(z) - 0.5 if train else zh
         return laplace_bits(yh, *self.forward(yh, ref, skip, zh * cells, cells, q)) * coded, self.hyper_bits(zt, q) * cells
+
+
+class MotionPrior(InterPrior):
+    """Laplace parameters of the coded latents k of a motion-compensated frame, from decoded integers alone: what was decoded before
+    at the shifted position (trace: its latents; recent: how much of them is news), what kind of block it is, its vector.
+
+    k is a difference to the compensated picture's latents, in intra blocks the latents themselves; copied blocks have none (k = 0).
+    """
+
+    parts = 3
+
+    @staticmethod
+    def flags(copy, intra, v):
+        """Maps Bx1xhxw of copied and intra blocks, vectors Bx2xhxw in quarter samples -> Bx16xhxw: the 3x3 copy flags (0 outside
+        the slice), own block is intra, differences to the vectors on the left and above, length, has a fraction, two zeros."""
+        v = v.float()
+        length = lambda v: v.abs().sum(1, keepdim=True)
+        left = length(v - F.pad(v, (1, 0, 0, 0), mode="replicate")[..., :-1])
+        above = length(v - F.pad(v, (0, 0, 1, 0), mode="replicate")[..., :-1, :])
+        own = [intra, (left / 8).clamp_max(64), (above / 8).clamp_max(64), (length(v) / 32).clamp_max(64), (v % 4 != 0).any(1, keepdim=True).float()]
+        return torch.cat([InterPrior.neighbours(copy)[:, :9], *own, copy.new_zeros(copy.shape[0], 2, *copy.shape[2:])], 1)
+
+    def forward(self, k, trace, recent, flags, zh, cells, q):
+        """k, shifted trace and recent BxMxhxw, flags Bx16xhxw, zh and cells at half size -> (mean, log scale)."""
+        h, w = k.shape[2:]
+        k, ta = activation(self, k), activation(self, trace)
+        t = torch.cat([self.hyper_synthesis(zh, cells, h, w), ta, self.rdw(ta.abs()), activation(self, recent), flags], 1)
+        return self.heads(t, torch.cat([k, k.abs()], 1) * checkerboard(h, w, k.device), trace, q)
+
+    def hyper(self, k, trace):
+        """Hyper latents before rounding."""
+        return self.hyper_analysis(activation(self, torch.cat([k, trace], 1)))
+
+    def bits(self, k, trace, recent, flags, copy, q, train):
+        """Bits of the coded latents (elementwise) and of the hyper latents of cells with something coded."""
+        cells, z = self.cells(copy), self.hyper(k, trace)
+        zh = ste_round(z)
+        zt = z + torch.rand_like(z) - 0.5 if train else zh
+        return laplace_bits(k, *self.forward(k, trace, recent, flags, zh * cells, cells, q)) * (1 - copy), self.hyper_bits(zt, q) * cells
+
+    @torch.no_grad()
+    def start_from(self, inter):
+        """Takes over what the prior of kind `latent` has learned: k is its difference to the reference."""
+        M, H, s = self.M, self.H, inter.state_dict()
+        own = self.state_dict()
+        for name in own:
+            if own[name].shape == s[name].shape:
+                own[name].copy_(s[name])
+        h = self.henc0.conv.weight  # a value is reference + difference
+        h[:, M:] += h[:, :M]
+        c, old = self.c1.conv.weight, inter.c1.conv.weight
+        c[:, H + M : -16] *= 0.3  # the depthwise layer and `recent` are new
+        c[:, : H + M] = old[:, : H + M]
+        c[:, -16:] = 0
+        c[:, -16:-7] = old[:, -16:-7]
+        torch.nn.init.kaiming_uniform_(self.rdw.conv.weight, a=5**0.5)
+        swap = torch.cat([torch.arange(M, 2 * M), torch.arange(M)])
+        self.sp.conv.weight.copy_(inter.sp.conv.weight[swap])
+        self.sp.conv.bias.copy_(inter.sp.conv.bias[swap])
+        C = self.c2.conv.weight.shape[0]
+        self.p2a.conv.weight[:, C:] = inter.p2a.conv.weight[:, C:][:, swap]
+        self.p2a.conv.weight[:, C + M :] *= 0.3
+        for head in (self.p1, self.p2b):
+            head.conv.weight[2 * M :] *= 0.1
+            head.conv.bias[2 * M :] = 0.02  # not below zero, where the clamp has no gradient

@@ -1,13 +1,13 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [fps=30] [inter=1] [rdo=1] [slices=0] [threads=0] [model=base]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [slices=0] [threads=0] [model=base]
 //! yuv decode IN.lic OUT.yuv [threads=0]
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
 //! ```
 
-use lic_codec::{Colour, Decoder, Encoder, Pack, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo, bitstream};
+use lic_codec::{Colour, Decoder, Encoder, Inter, Pack, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo, bitstream};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,13 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         key_int_max: option(args, "gop", 32)?,
         threads: option(args, "threads", 0)?,
         slices: option(args, "slices", 0)?,
-        inter: option(args, "inter", 1)? != 0,
+        inter: match option(args, "inter", "auto".to_string())?.as_str() {
+            "auto" => Inter::Auto,
+            "none" => Inter::None,
+            "latent" => Inter::Latent,
+            "motion" => Inter::Motion,
+            other => return Err(format!("inter={other}?").into()),
+        },
         rdo: option(args, "rdo", 1)? != 0,
     };
     let mut encoder = Encoder::new(pack, &runtime, info, settings)?;

@@ -39,13 +39,25 @@ pub struct FrameHeader {
     pub slices: Vec<SliceHeader>,
 }
 
-/// What a slice's latents are predicted from.
+/// What a slice is predicted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SliceKind {
     /// Nothing.
     None,
     /// Latents of the frame `distance` before this one (1 to 8).
     Latent { distance: u8 },
+    /// The picture of the frame `distance` before this one, shifted block by block.
+    Motion { distance: u8 },
+}
+
+impl SliceKind {
+    /// How many frames before this one its reference is.
+    pub fn distance(self) -> Option<u8> {
+        match self {
+            SliceKind::None => None,
+            SliceKind::Latent { distance } | SliceKind::Motion { distance } => Some(distance),
+        }
+    }
 }
 
 /// One slice: its context and where its bytes lie.
@@ -146,7 +158,7 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
         let b = r.u8().ok_or_else(short)?;
         let kind = match b & 7 {
             0 => SliceKind::None,
-            1 if !key => {
+            k @ 1..=2 if !key => {
                 let distance = r.u8().ok_or_else(short)?;
                 if !(1..=MAX_HELD).contains(&distance) {
                     return Err(bad("a slice refers to a frame that cannot be held"));
@@ -155,7 +167,7 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
                 if !references.contains(&n) {
                     references.push(n);
                 }
-                SliceKind::Latent { distance }
+                if k == 1 { SliceKind::Latent { distance } } else { SliceKind::Motion { distance } }
             }
             _ => return Err(bad("a slice's kind is unknown")),
         };
@@ -230,6 +242,7 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
         match kind {
             SliceKind::None => body.push((groups - 1) << 3),
             SliceKind::Latent { distance } => body.extend_from_slice(&[1 | (groups - 1) << 3, *distance]),
+            SliceKind::Motion { distance } => body.extend_from_slice(&[2 | (groups - 1) << 3, *distance]),
         }
         varint(&mut body, payload.len() as u32);
     }

@@ -2,13 +2,16 @@
 
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
-use crate::held::{Held, HeldFrame};
-use crate::model::{Network, Pack, Runtime};
+use crate::held::{Held, HeldFrame, Picture};
+use crate::model::{Pack, Runtime};
+use crate::motion::field::{Block, FlagIo};
+use crate::motion::{self, Networks};
 use crate::prior::{MAX_LATENT, Shape, Tables};
 use crate::rans::RansDecoder;
 use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
 use crate::{PictureMut, RawFormat, StreamInfo};
-use lic_kernels::{Level, shuffle};
+use lic_kernels::Level;
+use lic_kernels::planes::{self, Planes};
 use std::sync::Arc;
 
 /// Largest picture that a header may ask for, in pixels.
@@ -42,8 +45,8 @@ pub struct Decoder {
     threads: usize,
     kernels: Level,
     stream: Option<Stream>,
-    /// A synthesis session outlives a change of size.
-    synthesis: Option<(Arc<Pack>, Network)>,
+    /// Sessions outlive a change of size.
+    networks: Option<(Arc<Pack>, Networks)>,
 }
 
 struct Stream {
@@ -57,7 +60,7 @@ struct Stream {
 impl Decoder {
     /// threads: 0 for all cores.
     pub fn new(runtime: &Runtime, threads: u32) -> Result<Decoder> {
-        Ok(Decoder { runtime: runtime.clone(), threads: crate::threads(threads), kernels: Level::best(), stream: None, synthesis: None })
+        Ok(Decoder { runtime: runtime.clone(), threads: crate::threads(threads), kernels: Level::best(), stream: None, networks: None })
     }
 
     /// Which twins of the integer kernels compute the prior. All give the same latents.
@@ -78,6 +81,13 @@ impl Decoder {
             return Err(Error::MissingReference { number: header.number, reference });
         };
         let frame = match stream.decode(data, &header, threads, kernels) {
+            // The pictures that it is compensated from are made now: later they may be gone.
+            Ok(f) if f.vectors.is_empty() => Ok(f),
+            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, threads)
+                .and_then(|n| stream.compensate(f, &header, n, threads, kernels)),
+            e => e,
+        };
+        let frame = match frame {
             Ok(f) => f,
             Err(e) => {
                 if header.key {
@@ -125,31 +135,17 @@ impl Decoder {
 
     /// Synthesises the picture of the last frame decoded; its size must be the stream's.
     pub fn render(&mut self, out: &mut PictureMut) -> Result<()> {
-        let s = self.stream.as_ref().ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
+        let s = self.stream.as_mut().ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
         let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
         if (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
-        if !self.synthesis.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, &s.pack)) {
-            self.synthesis = Some((s.pack.clone(), Network::new(&self.runtime, &s.pack.synthesis, self.threads)?));
-        }
-        let (_, network) = self.synthesis.as_mut().expect("made above");
-        let (w, h) = crate::latent_size(&s.info);
-        let m = s.pack.prior.channels;
-        let mut x = vec![0f32; m * w * h];
-        for (p, row) in frame.latents.chunks_exact(m).enumerate() {
-            for (c, &v) in row.iter().enumerate() {
-                x[c * w * h + p] = v as f32 * (1.0 / 65536.0);
-            }
-        }
-        let (w8, h8) = (2 * w, 2 * h);
-        network.run(&x, m, h, w, |t| {
-            if t.len() != 96 * w8 * h8 {
-                return Err(Error::Pack("synthesis gives a tensor of another size".into()));
-            }
-            write_picture(t, w8, h8, out);
-            Ok(())
-        })?
+        let number = frame.number;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.threads)?;
+        let columns = crate::latent_size(&s.info).0;
+        let picture = s.held.picture(number, networks, &s.pack.prior, columns)?.expect("held, as seen above");
+        write_picture(picture, out);
+        Ok(())
     }
 
     /// Latents of the last frame decoded.
@@ -169,23 +165,31 @@ impl Decoder {
     }
 }
 
-fn write_picture(t: &[f32], w8: usize, h8: usize, out: &mut PictureMut) {
+/// The sessions of a pack, made when first needed.
+fn networks<'a>(
+    slot: &'a mut Option<(Arc<Pack>, Networks)>,
+    runtime: &Runtime,
+    pack: &Arc<Pack>,
+    threads: usize,
+) -> Result<&'a mut Networks> {
+    if !slot.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
+        *slot = Some((pack.clone(), Networks::new(runtime, pack, threads)?));
+    }
+    Ok(&mut slot.as_mut().expect("made above").1)
+}
+
+fn write_picture(from: &Planes, out: &mut PictureMut) {
     let (w, h) = (out.width, out.height);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-    let (luma, chroma) = t.split_at(64 * w8 * h8);
-    let (u, v) = chroma.split_at(16 * w8 * h8);
     let mut planes = out.planes.iter_mut();
     let (y, stride) = planes.next().expect("checked when it was made");
-    shuffle::depth_to_plane::<8>(luma, w8, h8, y, *stride, 1, w, h);
+    planes::copy(&from.y, from.width, y, *stride, w, h);
     match (out.format, planes.next(), planes.next()) {
         (RawFormat::I420, Some((pu, su)), Some((pv, sv))) => {
-            shuffle::depth_to_plane::<4>(u, w8, h8, pu, *su, 1, cw, ch);
-            shuffle::depth_to_plane::<4>(v, w8, h8, pv, *sv, 1, cw, ch);
+            planes::copy(&from.u, from.width / 2, pu, *su, cw, ch);
+            planes::copy(&from.v, from.width / 2, pv, *sv, cw, ch);
         }
-        (RawFormat::Nv12, Some((uv, s)), _) => {
-            shuffle::depth_to_plane::<4>(u, w8, h8, uv, *s, 2, cw, ch);
-            shuffle::depth_to_plane::<4>(v, w8, h8, &mut uv[1..], *s, 2, cw, ch);
-        }
+        (RawFormat::Nv12, Some((uv, s)), _) => planes::interleave(&from.u, &from.v, from.width / 2, uv, *s, cw, ch),
         _ => {} // GRAY8: chroma is dropped
     }
 }
@@ -207,16 +211,39 @@ impl Stream {
             self.slice(&walk, s, &data[s.range.clone()], header.number, at..at + shape.positions())
         };
         let slices = crate::parallel(threads, count, decode);
-        let mut frame = HeldFrame {
-            number: header.number,
-            latents: Vec::with_capacity(w * h * prior.channels),
-            skip: Vec::with_capacity(w * h),
-            needs: Vec::new(),
+        let slices = slices.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(HeldFrame::of(header.number, header.step, slices, prior.channels))
+    }
+
+    /// Fills in the compensated picture of a frame with slices of kind `motion`.
+    fn compensate(
+        &mut self,
+        mut frame: HeldFrame,
+        header: &FrameHeader,
+        networks: &mut Networks,
+        threads: usize,
+        kernels: Level,
+    ) -> Result<HeldFrame> {
+        let (w, h) = crate::latent_size(&self.info);
+        let number = header.number;
+        let of = |s: &SliceHeader| match s.kind {
+            SliceKind::Motion { distance } => Some(number.wrapping_sub(distance as u32)),
+            _ => None,
         };
-        for s in slices {
-            let s = s?;
-            frame.latents.extend_from_slice(&s.values);
-            frame.skip.extend_from_slice(&s.skip);
+        for reference in header.slices.iter().filter_map(of) {
+            let made = self.held.picture(reference, networks, &self.pack.prior, w)?;
+            made.ok_or(Error::MissingReference { number, reference })?;
+        }
+        let count = header.slices.len();
+        let slices: Vec<_> = header
+            .slices
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (crate::slice_latent_rows(h, i, count), of(s).and_then(|n| self.held.made(n))))
+            .collect();
+        let prediction = motion::compensate(kernels, &slices, &frame.vectors, threads);
+        if let Picture::Pending(p) = &mut frame.picture {
+            p.prediction = prediction;
         }
         Ok(frame)
     }
@@ -236,6 +263,14 @@ impl Stream {
                 let in_steps = walk.prior.in_steps(latents, walk.step);
                 walk.latent(&Reference { latents, skip: &frame.skip[positions], in_steps: &in_steps }, &mut io)
             }
+            SliceKind::Motion { distance } => {
+                let reference = number.wrapping_sub(distance as u32);
+                let frame = self.held.get(reference).ok_or(Error::MissingReference { number, reference })?;
+                let Some(prior) = &walk.prior.motion else {
+                    return Err(Error::Damaged("a slice of kind motion with a pack that has no prior for it".into()));
+                };
+                walk.motion(&frame.tracks(walk.prior.channels, walk.shape.width, positions.start), &prior.inter, &mut io)
+            }
         };
         if !io.rans.finish() || latents.crc().to_le_bytes() != crc {
             return Err(Error::Damaged(format!("a slice of frame {number} fails its CRC")));
@@ -251,18 +286,24 @@ struct Reader<'a> {
     nothing: bool,
 }
 
-impl SymbolIo for Reader<'_> {
-    fn skip(&mut self, _: usize, p: u32) -> bool {
+impl FlagIo for Reader<'_> {
+    fn flag(&mut self, p: u32, _: bool) -> bool {
         if self.nothing {
             return true;
         }
-        let skip = self.rans.peek() < p;
-        if skip {
+        let f = self.rans.peek() < p;
+        if f {
             self.rans.advance(0, p)
         } else {
             self.rans.advance(p, 32768 - p)
         }
-        skip
+        f
+    }
+}
+
+impl SymbolIo for Reader<'_> {
+    fn wanted(&self, _: usize) -> Block {
+        Block::default()
     }
 
     fn hyper(&mut self, _: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {

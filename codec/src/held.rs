@@ -1,14 +1,77 @@
 //! The reference rule: a key frame evicts all, any other frame n evicts what is `held` or more numbers older than n + 1.
 
-/// Latents of a decoded frame.
+use crate::motion::{Mode, Pending};
+use crate::slice::{Latents, Tracks};
+use lic_kernels::motion::Vector;
+use lic_kernels::planes::Planes;
+
+/// A decoded frame.
+#[derive(Default)]
 pub(crate) struct HeldFrame {
     pub number: u32,
-    /// `[positions][channels]` in 1/65536.
+    /// `[positions][channels]` in 1/65536; in slices of kind `motion` the track that stands for them.
     pub latents: Vec<i32>,
     /// Its skip map; all false in slices without reference.
     pub skip: Vec<bool>,
+    /// Magnitudes of recent differences, as `latents`, and vectors by position; both empty in frames without slices of kind `motion`.
+    pub recent: Vec<i32>,
+    pub vectors: Vec<Vector>,
+    /// Made when somebody asks for it.
+    pub picture: Picture,
     /// At the encoder: frames without which this one cannot be decoded.
     pub needs: Vec<u32>,
+}
+
+/// Planes of a frame, or what they are made from.
+pub(crate) enum Picture {
+    Made(Planes),
+    Pending(Pending),
+}
+
+impl Default for Picture {
+    fn default() -> Picture {
+        Picture::Pending(Pending::default())
+    }
+}
+
+impl HeldFrame {
+    /// A frame out of its slices, each of whole rows; `m`: channels. Its compensated picture is still missing.
+    pub fn of(number: u32, step: u8, slices: Vec<Latents>, m: usize) -> HeldFrame {
+        let moves = slices.iter().any(|s| s.motion.is_some());
+        let mut f = HeldFrame { number, ..HeldFrame::default() };
+        let mut p = Pending { step, ..Pending::default() };
+        for s in slices {
+            let first = f.skip.len();
+            let n = s.skip.len();
+            f.latents.extend_from_slice(&s.values);
+            f.skip.extend_from_slice(&s.skip);
+            if let Some(x) = s.motion {
+                f.recent.extend_from_slice(&x.recent);
+                f.vectors.extend(x.blocks.iter().map(|b| b.vector));
+                p.modes.extend(x.blocks.iter().map(|b| b.mode));
+                p.coded.positions.extend(x.coded.iter().map(|p| p + first as u32));
+                p.coded.difference.extend_from_slice(&x.difference);
+            } else if moves {
+                f.recent.resize(f.recent.len() + n * m, 0);
+                f.vectors.resize(first + n, Vector::default());
+                p.modes.resize(first + n, Mode::Own);
+            }
+        }
+        f.picture = Picture::Pending(p);
+        f
+    }
+
+    /// What a slice of kind `motion`, of `columns` and from position `first` on, is predicted from.
+    pub fn tracks(&self, m: usize, columns: usize, first: usize) -> Tracks<'_> {
+        Tracks {
+            latents: &self.latents,
+            recent: &self.recent,
+            copied: &self.skip,
+            vectors: &self.vectors,
+            rows: self.latents.len() / m / columns,
+            first_row: first / columns,
+        }
+    }
 }
 
 /// The frames that later ones may refer to, the same set at encoder and decoder whatever was lost between them.
@@ -40,6 +103,10 @@ impl Held {
 
     pub fn get(&self, number: u32) -> Option<&HeldFrame> {
         self.frames.iter().find(|f| f.number == number)
+    }
+
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut HeldFrame> {
+        self.frames.iter_mut().find(|f| f.number == number)
     }
 
     /// Removes frames for which `f` is false.

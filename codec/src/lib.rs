@@ -15,12 +15,13 @@ pub mod frame;
 mod held;
 pub mod info;
 pub mod model;
+mod motion;
 mod prior;
 mod rans;
 mod slice;
 
 pub use decoder::{Decoded, Decoder, LatentsView};
-pub use encoder::{Encoder, Packet, Settings};
+pub use encoder::{Encoder, Inter, Packet, Settings};
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};
 pub use info::{Colour, StreamInfo};

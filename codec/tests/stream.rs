@@ -4,7 +4,7 @@ mod common;
 
 use common::{Camera, MOVING, STATIC, runtime, tiny};
 use lic_codec::bitstream::{self, SliceKind};
-use lic_codec::{Decoder, Error, Packet, Settings};
+use lic_codec::{Decoder, Error, Inter, Packet, Settings};
 use lic_kernels::Level;
 
 fn decoder() -> Decoder {
@@ -36,7 +36,7 @@ fn every_setting_round_trips() {
     for camera in [STATIC, MOVING, Camera { width: 16, height: 16, noise: 0, pan: 1 }, Camera { width: 1, height: 33, noise: 0, pan: 0 }] {
         for s in [
             base.clone(),
-            Settings { inter: false, ..base.clone() },
+            Settings { inter: Inter::None, ..base.clone() },
             Settings { rdo: false, ..base.clone() },
             Settings { slices: 3, threads: 1, ..base.clone() },
             Settings { quality: 100.0, ..base.clone() },
@@ -80,7 +80,7 @@ fn the_temporal_prior_never_costs_bytes_on_a_moving_camera() {
     let moving = Camera { pan: 37, ..MOVING };
     // The first frame is left out: before frames that may copy it, it is coded finer on purpose.
     let inter = size(&moving.stream(Settings::default(), 8)[1..]);
-    let intra = size(&moving.stream(Settings { inter: false, ..Settings::default() }, 8)[1..]);
+    let intra = size(&moving.stream(Settings { inter: Inter::None, ..Settings::default() }, 8)[1..]);
     assert!(inter as f64 <= intra as f64 * 1.01, "{inter} against {intra}");
 }
 

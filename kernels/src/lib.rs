@@ -6,6 +6,7 @@ pub mod level;
 pub mod linear;
 #[cfg(target_arch = "x86_64")]
 mod linear_x86;
+pub mod motion;
 pub mod planes;
 pub mod shuffle;
 

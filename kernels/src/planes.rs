@@ -54,6 +54,15 @@ pub fn split(src: &[u8], src_stride: usize, first: &mut [u8], second: &mut [u8],
     }
 }
 
+/// Two planes -> interleaved chroma; `first` gives the even bytes.
+pub fn interleave(first: &[u8], second: &[u8], src_stride: usize, dst: &mut [u8], dst_stride: usize, width: usize, lines: usize) {
+    for ((d, a), b) in dst.chunks_mut(dst_stride).zip(first.chunks(src_stride)).zip(second.chunks(src_stride)).take(lines) {
+        for ((pair, a), b) in d.chunks_exact_mut(2).zip(&a[..width]).zip(&b[..width]) {
+            pair.copy_from_slice(&[*a, *b]);
+        }
+    }
+}
+
 /// Packed 4:2:2 -> planes; `luma` is the place of the first luma byte in a pair of pixels (YUY2: 0, UYVY: 1). Chroma of
 /// two lines is averaged.
 pub fn packed_422(src: &[u8], stride: usize, luma: usize, width: usize, height: usize, out: &mut Planes) {

@@ -1,21 +1,25 @@
 //! RawFrame -> Packet.
 
 mod input;
+mod motion;
 mod rate;
 mod skip;
 mod slice;
 
 use crate::bitstream::{self, GROUPS, HeaderSource, STEPS, SliceKind};
 use crate::error::{Error, Result};
-use crate::held::{Held, HeldFrame};
-use crate::model::{Network, Pack, Runtime};
-use crate::prior::Shape;
+use crate::held::{Held, HeldFrame, Picture};
+use crate::model::{Pack, Runtime};
+use crate::motion::{Area, Networks, compensate};
+use crate::prior::{Prior, Shape};
 use crate::slice::Walk;
 use crate::{RawFrame, StreamInfo};
+use lic_kernels::Level;
+use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
-use lic_kernels::{Level, shuffle};
+use motion::{Layout, Plan, Prices};
 use rate::Rate;
-use slice::{Coded, Job};
+use slice::{Coded, Exchange, Job, Moved};
 use std::sync::Arc;
 
 /// What a user may choose. All of it may change between frames.
@@ -31,15 +35,29 @@ pub struct Settings {
     pub threads: u32,
     /// Slices of a frame; 0 for a default by height.
     pub slices: u32,
-    /// Use other frames as context (off: every frame is a key frame).
-    pub inter: bool,
+    /// What slices may be predicted from.
+    pub inter: Inter,
     /// Rate-distortion optimised quantisation (off: plain rounding and no skip map).
     pub rdo: bool,
 }
 
+/// What slices may be predicted from; each is still coded without where that is cheaper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Inter {
+    /// Nothing: every frame is a key frame.
+    None,
+    /// Latents of earlier frames.
+    Latent,
+    /// Pictures of earlier frames, shifted.
+    Motion,
+    /// Whatever is cheapest.
+    #[default]
+    Auto,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Settings { quality: 50.0, bitrate: 0, key_int_max: 60, threads: 0, slices: 0, inter: true, rdo: true }
+        Settings { quality: 50.0, bitrate: 0, key_int_max: 60, threads: 0, slices: 0, inter: Inter::Auto, rdo: true }
     }
 }
 
@@ -73,13 +91,13 @@ const STILL_AT_FIRST: f32 = 0.2;
 /// Codes the frames of one stream in order.
 pub struct Encoder {
     pack: Arc<Pack>,
-    analysis: Network,
+    networks: Networks,
+    search: Option<SearchPlane>,
     info: StreamInfo,
     settings: Settings,
     threads: usize,
     kernels: Level,
     planes: Planes,
-    packed: Vec<f32>,
     held: Held,
     /// Lost frames and what refers to them; only as long as they could be held.
     lost: Vec<u32>,
@@ -92,8 +110,59 @@ pub struct Encoder {
     none_cost: Vec<(f32, u32)>,
 }
 
+/// A frame on its way.
+struct Work {
+    layout: Layout,
+    /// The frame that slices may refer to.
+    reference: Option<u32>,
+    plan: Option<Plan>,
+    /// Latents before gain, `[positions][channels]`: of the whole frame, or around the plan's candidates.
+    y: Vec<f32>,
+    whole: bool,
+}
+
+/// A slice on its way.
+struct Part<'a> {
+    walk: Walk<'a>,
+    /// Latents and, with a plan, those of the compensated picture, in steps.
+    y: Vec<f32>,
+    base: Vec<f32>,
+    plan: Option<&'a Plan>,
+    /// Its positions in the frame.
+    at: std::ops::Range<usize>,
+    lambda: [f32; 2],
+    lambda_kind: f32,
+    exchange: Exchange,
+}
+
+impl Part<'_> {
+    fn job(&self, lambda: f32) -> Job<'_> {
+        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange }
+    }
+
+    fn none(&self) -> Coded {
+        self.job(self.lambda[0]).none()
+    }
+
+    /// From a held frame: its picture if there is a plan, else its latents.
+    fn predicted(&self, frame: &HeldFrame, distance: u8) -> Coded {
+        let job = self.job(self.lambda[1]);
+        let (Some(plan), Some(prior)) = (self.plan, &self.walk.prior.motion) else {
+            return job.latent(frame, distance, self.at.clone());
+        };
+        let moved = Moved {
+            vectors: &plan.vectors[self.at.clone()],
+            base: &self.base,
+            copy_error: &plan.copy_error[self.at.clone()],
+            candidates: &plan.candidates[self.at.clone()],
+        };
+        let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
+        job.motion(prior, &tracks, &moved, distance)
+    }
+}
+
 impl Encoder {
-    /// Builds the analysis session. Takes about 100 ms.
+    /// Builds the networks' sessions. Takes about 200 ms.
     pub fn new(pack: Arc<Pack>, runtime: &Runtime, info: StreamInfo, settings: Settings) -> Result<Encoder> {
         if !(1..=65535).contains(&info.width) || !(1..=65535).contains(&info.height) {
             return Err(Error::Unsupported(format!("pictures of {}x{}: sides are 1 to 65535", info.width, info.height)));
@@ -107,17 +176,17 @@ impl Encoder {
             )));
         }
         let threads = crate::threads(settings.threads);
-        let analysis = Network::new(runtime, &pack.analysis, threads)?;
+        let networks = Networks::new(runtime, &pack, threads)?;
         let fps = if info.fps.0 > 0 && info.fps.1 > 0 { info.fps.0 as f32 / info.fps.1 as f32 } else { 30.0 };
         let rate = Rate::new(settings.bitrate, fps, (info.width * info.height) as f32);
         Ok(Encoder {
             pack,
-            analysis,
+            networks,
+            search: None,
             info,
             threads,
             kernels: Level::best(),
             planes: Planes::for_size(info.width as usize, info.height as usize),
-            packed: Vec::new(),
             held: Held::new(HELD),
             lost: Vec::new(),
             number: 0,
@@ -153,42 +222,75 @@ impl Encoder {
         if (frame.width, frame.height) != (self.info.width as usize, self.info.height as usize) {
             return Err(Error::Unsupported("a frame has another size than its stream".into()));
         }
-        let y = self.analyse(frame)?;
+        input::planes_of(frame, &mut self.planes);
         let due = self.settings.key_int_max > 0 && self.since_key >= self.settings.key_int_max;
-        let key = force_key || due || !self.settings.inter || self.held.newest().is_none();
+        let key = force_key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
         let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
         let ceiling = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
+        let likely = if self.settings.bitrate == 0 { ceiling } else { self.rate.step(key, self.rate.budget(key).0, ceiling) };
+        let mut work = self.prepare(key, likely)?;
         let (step, coded) = if self.settings.bitrate == 0 {
             let step = self.step_of_quality(ceiling, key);
-            (step, self.slices(&y, step, key, GROUPS as u8))
+            (step, self.slices(&mut work, step, GROUPS as u8)?)
         } else {
-            self.within_budget(&y, key, ceiling)
+            self.within_budget(&mut work, ceiling)?
         };
-        Ok(self.finish(step, coded))
+        Ok(self.finish(step, coded, work))
     }
 
-    /// Picture -> latents before gain, `[positions][channels]`.
-    fn analyse(&mut self, frame: &RawFrame) -> Result<Vec<f32>> {
-        input::planes_of(frame, &mut self.planes);
-        shuffle::pack(&self.planes, &mut self.packed);
-        let (w, h) = crate::latent_size(&self.info);
-        let (m, n) = (self.pack.prior.channels, w * h);
-        self.analysis.run(&self.packed, 96, 2 * h, 2 * w, |t| {
-            if t.len() != m * n {
-                return Err(Error::Pack("analysis gives a tensor of another size".into()));
+    /// Motion and analysis: what does not depend on the step.
+    fn prepare(&mut self, key: bool, likely_step: u8) -> Result<Work> {
+        let layout = self.layout();
+        let pack = self.pack.clone();
+        self.none_cost.resize(layout.slices, (f32::INFINITY, u32::MAX));
+        let reference = if key { None } else { self.held.newest().map(|f| f.number) };
+        let mut plan = None;
+        if let (Some(number), Some(_), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
+            self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
+            let (frame, picture) = (self.held.get(number), self.held.made(number));
+            if let (Some(frame), Some(picture)) = (frame, picture) {
+                let prices = Prices { bit: self.exchange(likely_step).latent * pack.prior.lambda[1][likely_step as usize] };
+                let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
+                plan = Some(Plan::new(self.kernels, &self.planes, frame, picture, search, &layout, prices, self.threads));
             }
-            let mut y = vec![0f32; m * n];
-            for (c, plane) in t.chunks_exact(n).enumerate() {
-                for (p, &v) in plane.iter().enumerate() {
-                    y[p * m + c] = v;
-                }
-            }
-            Ok(y)
-        })?
+        }
+        // Slices that were close to being coded without reference are tried so again, and then need all latents.
+        let early = plan.is_none() || self.none_cost.iter().any(|c| c.1 == 0);
+        let mut work = Work { layout, reference, plan, y: Vec::new(), whole: false };
+        if early {
+            self.analyse_whole(&mut work)?;
+        } else if let Some(plan) = &work.plan {
+            work.y = motion::analyse_around(&mut self.networks, &pack, &self.planes, &plan.candidates, &work.layout)?;
+        }
+        if let Some(plan) = &mut work.plan {
+            plan.analyse(&mut self.networks, &pack, &work.layout)?;
+        }
+        Ok(work)
+    }
+
+    fn layout(&self) -> Layout {
+        let (columns, rows) = crate::latent_size(&self.info);
+        let auto = ((rows + SLICE_ROWS / 2) / SLICE_ROWS).max(1);
+        let slices = if self.settings.slices == 0 { auto } else { self.settings.slices as usize };
+        Layout { columns, rows, slices: slices.clamp(1, rows.div_ceil(2).min(256)) }
+    }
+
+    fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
+        if !work.whole {
+            let area = Area { x: 0, y: 0, width: work.layout.columns, height: work.layout.rows };
+            work.y = self.networks.analyse(&self.planes, area, self.pack.prior.channels)?;
+            work.whole = true;
+        }
+        Ok(())
+    }
+
+    fn exchange(&self, step: u8) -> Exchange {
+        let e = self.pack.prior.motion.as_ref().map(|m| m.pixel_error.map(|row| row[step as usize]));
+        e.map_or(Exchange { latent: 1.0, floor: 0.0 }, |[latent, floor]| Exchange { latent, floor })
     }
 
     fn step_of_quality(&self, step: u8, key: bool) -> u8 {
-        if !key || !self.settings.inter || self.settings.key_int_max == 1 {
+        if !key || self.settings.inter == Inter::None || self.settings.key_int_max == 1 {
             return step;
         }
         let [moving, still] = KEY_FINER;
@@ -196,13 +298,14 @@ impl Encoder {
     }
 
     /// Tries steps until the frame fits; then cuts channel groups.
-    fn within_budget(&mut self, y: &[f32], key: bool, ceiling: u8) -> (u8, Vec<Coded>) {
+    fn within_budget(&mut self, work: &mut Work, ceiling: u8) -> Result<(u8, Vec<Coded>)> {
+        let key = work.reference.is_none();
         let (aim, most) = self.rate.budget(key);
         let mut step = self.rate.step(key, aim, ceiling);
         let mut groups = GROUPS as u8;
         let mut tries = 0;
         loop {
-            let coded = self.slices(y, step, key, groups);
+            let coded = self.slices(work, step, groups)?;
             let bits: f32 = coded.iter().map(|c| c.payload.len() as f32 * 8.0).sum();
             if groups == GROUPS as u8 {
                 self.rate.learn(key, step, bits);
@@ -210,7 +313,7 @@ impl Encoder {
             tries += 1;
             let wasteful = key && bits < 0.5 * aim && step < ceiling && tries < 3;
             if (bits <= most && !wasteful) || groups == 1 {
-                return (step, coded);
+                return Ok((step, coded));
             }
             if step > 0 {
                 let next = self.rate.step(key, aim, ceiling);
@@ -226,74 +329,111 @@ impl Encoder {
         }
     }
 
-    fn slices(&mut self, y: &[f32], step: u8, key: bool, groups: u8) -> Vec<Coded> {
-        let (w, h) = crate::latent_size(&self.info);
-        let hyper_rows = h.div_ceil(2);
-        let auto = ((h + SLICE_ROWS / 2) / SLICE_ROWS).max(1);
-        let count = if self.settings.slices == 0 { auto } else { self.settings.slices as usize }.clamp(1, hyper_rows.min(256));
-        self.none_cost.resize(count, (f32::INFINITY, u32::MAX));
-        let prior = &self.pack.prior;
-        let m = prior.channels;
-        let gains = prior.gains(step);
-        let lambda = prior.lambda.map(|l| if self.settings.rdo { l[step as usize] } else { 0.0 });
-        // Plain rounding errs alike in every kind: there the bytes decide.
-        let lambda_kind = if self.settings.rdo { lambda[1] } else { 1e6 };
-        let reference = if key { None } else { self.held.newest() };
-        let (none_cost, kernels, number) = (&self.none_cost, self.kernels, self.number);
-        let spare = self.threads > count;
-        let coded = crate::parallel(self.threads, count, |i| {
-            let rows = crate::slice_latent_rows(h, i, count);
-            let shape = Shape { width: w, height: rows.len() };
-            let at = rows.start * w..rows.end * w;
-            let y: Vec<f32> = y[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect();
-            let walk = Walk { kernels, prior, step, shape, groups };
-            let none = || Job { walk, y: &y, lambda: lambda[0], lambda_kind }.none();
-            let Some(frame) = reference else { return (none(), true) };
-            let distance = number.wrapping_sub(frame.number) as u8;
-            let latent = || Job { walk, y: &y, lambda: lambda[1], lambda_kind }.latent(frame, distance, at);
-            let (last, age) = none_cost[i];
-            // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
-            let (latent, early) = if spare && age == 0 { crate::both(latent, none) } else { (latent(), None) };
-            if age < TRY_NONE_EVERY && latent.cost < TRY_NONE_ABOVE * last {
-                return (latent, false);
-            }
-            let none = early.unwrap_or_else(none);
-            (if none.cost < latent.cost { none } else { latent }, true)
+    fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<Vec<Coded>> {
+        let pack = self.pack.clone();
+        let prior = &pack.prior;
+        let Some(number) = work.reference else {
+            let coded = crate::parallel(self.threads, work.layout.slices, |i| self.part(work, prior, i, step, groups).none());
+            self.none_cost.iter_mut().zip(&coded).for_each(|(slot, c)| *slot = (c.cost, 0));
+            return Ok(coded);
+        };
+        // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
+        let spare = self.threads > work.layout.slices;
+        let frame = self.held.get(number).expect("the reference is held");
+        let distance = self.number.wrapping_sub(number) as u8;
+        let first = crate::parallel(self.threads, work.layout.slices, |i| {
+            let part = self.part(work, prior, i, step, groups);
+            let predicted = || part.predicted(frame, distance);
+            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || part.none()) } else { (predicted(), None) }
         });
-        let mut out = Vec::with_capacity(count);
-        for (slot, (c, tried)) in self.none_cost.iter_mut().zip(coded) {
-            if c.kind == SliceKind::None {
-                *slot = (c.cost, 0);
-            } else if tried {
-                // Not the price without reference, but a lower bound of it: it was tried and lost.
-                *slot = (slot.0.max(c.cost), 0);
-            } else {
-                slot.1 = slot.1.saturating_add(1);
-            }
-            out.push(c);
+        let wanted: Vec<bool> = first
+            .iter()
+            .zip(&self.none_cost)
+            .map(|((c, _), (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last)
+            .collect();
+        let missing: Vec<bool> = first.iter().zip(&wanted).map(|((_, none), wanted)| *wanted && none.is_none()).collect();
+        if missing.contains(&true) {
+            self.analyse_whole(work)?;
         }
-        out
+        let work = &*work;
+        let mut second =
+            crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| self.part(work, prior, i, step, groups).none()));
+        let mut out = Vec::with_capacity(first.len());
+        for (i, (c, early)) in first.into_iter().enumerate() {
+            let none = early.or_else(|| second[i].take()).filter(|_| wanted[i]);
+            let slot = &mut self.none_cost[i];
+            match none {
+                Some(none) if none.cost < c.cost => {
+                    *slot = (none.cost, 0);
+                    out.push(none);
+                }
+                Some(none) => {
+                    // It was tried and lost.
+                    *slot = (none.cost, 0);
+                    out.push(c);
+                }
+                None => {
+                    slot.1 = slot.1.saturating_add(1);
+                    out.push(c);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// One slice of the frame with all that it is coded from.
+    fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
+        let (w, m) = (work.layout.columns, prior.channels);
+        let rows = crate::slice_latent_rows(work.layout.rows, i, work.layout.slices);
+        let at = rows.start * w..rows.end * w;
+        let gains = prior.gains(step);
+        let in_steps = |v: &[f32]| -> Vec<f32> {
+            v[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect()
+        };
+        let lambda = prior.lambda.map(|l| if self.settings.rdo { l[step as usize] } else { 0.0 });
+        Part {
+            walk: Walk { kernels: self.kernels, prior, step, shape: Shape { width: w, height: rows.len() }, groups },
+            y: in_steps(&work.y),
+            base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
+            plan: work.plan.as_ref(),
+            at,
+            lambda,
+            // Plain rounding errs alike in every kind: there the bytes decide.
+            lambda_kind: if self.settings.rdo { lambda[1] } else { 1e6 },
+            exchange: self.exchange(step),
+        }
     }
 
     /// Slices -> packet; the frame becomes a reference.
-    fn finish(&mut self, step: u8, coded: Vec<Coded>) -> Packet {
+    fn finish(&mut self, step: u8, coded: Vec<Coded>, work: Work) -> Packet {
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
         let number = self.number;
-        let mut frame = HeldFrame { number, latents: Vec::new(), skip: Vec::new(), needs: Vec::new() };
         let mut slices = Vec::with_capacity(coded.len());
+        let mut latents = Vec::with_capacity(coded.len());
+        let mut needs = Vec::new();
         let mut references = Vec::new();
         for c in coded {
-            if let SliceKind::Latent { distance } = c.kind {
+            if let Some(distance) = c.kind.distance() {
                 let n = number.wrapping_sub(distance as u32);
                 if !references.contains(&n) {
                     references.push(n);
-                    frame.needs.push(n);
-                    frame.needs.extend(self.held.get(n).iter().flat_map(|f| f.needs.iter().copied()));
+                    needs.push(n);
+                    needs.extend(self.held.get(n).iter().flat_map(|f| f.needs.iter().copied()));
                 }
             }
-            frame.latents.extend_from_slice(&c.latents.values);
-            frame.skip.extend_from_slice(&c.latents.skip);
+            latents.push(c.latents);
             slices.push((c.kind, c.groups, c.payload));
+        }
+        let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
+        if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {
+            // Slices of other kinds have no vectors of their own.
+            let all = slices.iter().all(|s| matches!(s.0, SliceKind::Motion { .. }));
+            p.prediction = if all {
+                Some(plan.prediction)
+            } else {
+                let whole = [(0..work.layout.rows, self.held.made(plan.reference))];
+                compensate(self.kernels, &whole, &frame.vectors, self.threads)
+            };
         }
         if !frame.skip.is_empty() && self.held.newest().is_some() {
             let copied = frame.skip.iter().filter(|s| **s).count() as f32 / frame.skip.len() as f32;

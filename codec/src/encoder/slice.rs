@@ -3,9 +3,12 @@
 use super::skip;
 use crate::bitstream::SliceKind;
 use crate::held::HeldFrame;
-use crate::prior::{MAX_LATENT, Tables, latent_to_activation, mean_to_activation};
+use crate::motion::Mode;
+use crate::motion::field::{Block, FlagIo};
+use crate::prior::{MAX_LATENT, MotionPrior, Tables, latent_to_activation, mean_to_activation};
 use crate::rans::RansEncoder;
-use crate::slice::{Latents, Reference, SymbolIo, Walk};
+use crate::slice::{Latents, Reference, SymbolIo, Tracks, Walk};
+use lic_kernels::motion::Vector;
 
 /// A coded slice.
 pub(super) struct Coded {
@@ -13,8 +16,25 @@ pub(super) struct Coded {
     pub groups: u8,
     pub payload: Vec<u8>,
     pub latents: Latents,
-    /// Squared error of the latents in steps, plus lambda times the bits.
+    /// Error of the pixels plus what the bits are worth; with packs without kind `motion`, of the latents.
     pub cost: f32,
+}
+
+/// How errors of latents (squared, in steps) and of pixels compare: of a coded block, pixels err by `latent` times its latents' error
+/// plus `floor`.
+#[derive(Clone, Copy)]
+pub(super) struct Exchange {
+    pub latent: f32,
+    pub floor: f32,
+}
+
+/// A slice's part of what [`Plan`](super::motion::Plan) found.
+pub(super) struct Moved<'a> {
+    pub vectors: &'a [Vector],
+    /// Latents of the compensated picture in steps, `[positions][channels]`, where candidates are.
+    pub base: &'a [f32],
+    pub copy_error: &'a [f32],
+    pub candidates: &'a [bool],
 }
 
 /// Latents of one slice as analysis gave them, and how to choose.
@@ -26,6 +46,7 @@ pub(super) struct Job<'a> {
     pub lambda: f32,
     /// The same for the choice between kinds: one value for all of them.
     pub lambda_kind: f32,
+    pub exchange: Exchange,
 }
 
 impl Job<'_> {
@@ -36,7 +57,7 @@ impl Job<'_> {
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
-        let mut io = Writer::new(self, &[], &z);
+        let mut io = Writer::new(self, self.y, Vec::new(), &z);
         let latents = self.walk.none(&mut io);
         self.coded(SliceKind::None, latents, io, 0.0)
     }
@@ -60,7 +81,113 @@ impl Job<'_> {
             }
         }
         let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.copy_error(p, &float)).sum();
-        self.coded(SliceKind::Latent { distance }, latents, io, copied)
+        let x = self.exchange;
+        let skipped = latents.skip.iter().filter(|s| **s).count() as f32;
+        self.coded(SliceKind::Latent { distance }, latents, io, x.latent * copied + x.floor * skipped)
+    }
+
+    /// With the picture of a held frame, shifted.
+    pub fn motion(&self, p: &MotionPrior, tracks: &Tracks, moved: &Moved, distance: u8) -> Coded {
+        let blocks = self.guess_blocks(moved);
+        let (mut latents, mut io) = self.attempt_motion(p, tracks, moved, &blocks);
+        if self.lambda > 0.0 {
+            let x = self.exchange;
+            let worth = x.latent * self.lambda;
+            let better: Vec<Block> = blocks
+                .iter()
+                .enumerate()
+                .map(|(i, b)| {
+                    let coded = x.latent * io.error[i] + x.floor.min(0.5 * moved.copy_error[i]) + worth * (io.bits[i] + 4.0);
+                    if b.mode != Mode::Copy && moved.copy_error[i] < coded { Block { mode: Mode::Copy, ..*b } } else { *b }
+                })
+                .collect();
+            if better != blocks {
+                (latents, io) = self.attempt_motion(p, tracks, moved, &better);
+            }
+        }
+        let copied = (0..latents.skip.len()).filter(|&p| latents.skip[p]).map(|p| moved.copy_error[p]).sum();
+        self.coded(SliceKind::Motion { distance }, latents, io, copied)
+    }
+
+    /// Copy, difference or own latents, before the entropy model has been asked.
+    fn guess_blocks(&self, moved: &Moved) -> Vec<Block> {
+        let (m, shape, x) = (self.walk.prior.channels, self.walk.shape, self.exchange);
+        let worth = x.latent * self.lambda;
+        let n = shape.positions();
+        let mut share = vec![0f32; n];
+        for p in (0..n).filter(|&p| moved.candidates[p]) {
+            let pairs = self.y[p * m..][..m].iter().zip(&moved.base[p * m..]);
+            share[p] = pairs.filter(|(y, b)| (*y - *b).abs() > 0.5).count() as f32 / m as f32;
+        }
+        (0..n)
+            .map(|p| {
+                let copy = Block { mode: Mode::Copy, vector: moved.vectors[p] };
+                if !moved.candidates[p] {
+                    return copy;
+                }
+                let (y, base) = (&self.y[p * m..][..m], &moved.base[p * m..][..m]);
+                let (px, py) = (p % shape.width, p / shape.width);
+                let mut around = 0.0;
+                for dy in 0..3 {
+                    let row = (py + dy).saturating_sub(1).min(shape.height - 1) * shape.width;
+                    for dx in 0..3 {
+                        around += share[row + (px + dx).saturating_sub(1).min(shape.width - 1)];
+                    }
+                }
+                let around = (around / 9.0).clamp(0.01, 0.6);
+                let price = ((1.0 - around) / around).log2() + 1.0;
+                let (mut error, mut bits, mut size, mut own) = (0.0, 2.0, 0.0, 8.0);
+                for (y, b) in y.iter().zip(base) {
+                    let d = (y - b).abs();
+                    if 2.0 * d - 1.0 > self.lambda * price && d > 0.5 {
+                        let e = d - d.round();
+                        error += e * e;
+                        bits += price + 1.0 + 2.0 * d.log2().max(0.0);
+                    } else {
+                        error += d * d;
+                    }
+                    size += (1.0 + d * d).log2();
+                    own += (1.0 + y * y).log2();
+                }
+                if self.lambda > 0.0 && moved.copy_error[p] < x.latent * error + x.floor.min(0.5 * moved.copy_error[p]) + worth * bits {
+                    return copy;
+                }
+                Block { mode: if own < size { Mode::Own } else { Mode::Difference }, ..copy }
+            })
+            .collect()
+    }
+
+    fn attempt_motion(&self, p: &MotionPrior, tracks: &Tracks, moved: &Moved, blocks: &[Block]) -> (Latents, Writer<'_>) {
+        let (m, shape) = (self.walk.prior.channels, self.walk.shape);
+        let mut target = vec![0f32; self.y.len()];
+        let mut x = vec![0i16; blocks.len() * 2 * m];
+        let coded: Vec<u32> = (0..blocks.len() as u32).filter(|&p| blocks[p as usize].mode != Mode::Copy).collect();
+        let cells = self.walk.cells(&coded);
+        for (q, b) in blocks.iter().enumerate() {
+            let at = q * m..(q + 1) * m;
+            if b.mode != Mode::Copy {
+                let base = if b.mode == Mode::Own { &[][..] } else { &moved.base[at.clone()] };
+                let base = base.iter().chain(std::iter::repeat(&0.0));
+                for ((t, y), b) in target[at.clone()].iter_mut().zip(&self.y[at.clone()]).zip(base) {
+                    *t = y - b;
+                }
+            }
+            // The hyper analysis sees whole cells: also the copied positions of those that are sent.
+            if cells.binary_search(&(shape.cell_of(q as u32) as u32)).is_ok() {
+                let source = tracks.source(q % shape.width, q / shape.width, shape.width, b.vector);
+                let track = self.walk.prior.in_steps(&tracks.latents[source * m..][..m], self.walk.step);
+                let row = &mut x[q * 2 * m..][..2 * m];
+                for i in 0..m {
+                    row[i] = if b.mode == Mode::Copy { 0 } else { self.likely(target[q * m + i], 0) };
+                    row[m + i] = mean_to_activation(track[i]);
+                }
+            }
+        }
+        let z = p.inter.hyper.analyse(self.walk.kernels, &x, shape, &cells);
+        let mut io = Writer::new(self, &[], blocks.to_vec(), &z);
+        io.y = std::borrow::Cow::Owned(target);
+        let latents = self.walk.motion(tracks, &p.inter, &mut io);
+        (latents, io)
     }
 
     fn not_worth(&self, p: usize, io: &Writer, reference: &[f32]) -> bool {
@@ -87,7 +214,8 @@ impl Job<'_> {
             }
         }
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
-        let mut io = Writer::new(self, skip, &z);
+        let mode = |&s: &bool| Block { mode: if s { Mode::Copy } else { Mode::Own }, ..Block::default() };
+        let mut io = Writer::new(self, self.y, skip.iter().map(mode).collect(), &z);
         let latents = self.walk.latent(reference, &mut io);
         (latents, io)
     }
@@ -101,12 +229,14 @@ impl Job<'_> {
 
     fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
         let mut payload = latents.crc().to_le_bytes().to_vec();
-        // A slice that copies everything says so by saying nothing.
-        if kind == SliceKind::None || latents.skip.iter().any(|s| !s) {
+        // A slice that copies everything, as predicted, says so by saying nothing.
+        if kind == SliceKind::None || !io.as_predicted {
             io.rans.finish(&mut payload);
         }
-        let error: f32 = io.error.iter().sum::<f32>() + copied;
-        let cost = error + self.lambda_kind * payload.len() as f32 * 8.0;
+        let x = self.exchange;
+        let coded = latents.skip.iter().filter(|s| !**s).count() as f32;
+        let error = x.latent * io.error.iter().sum::<f32>() + x.floor * coded + copied;
+        let cost = error + x.latent * self.lambda_kind * payload.len() as f32 * 8.0;
         Coded { kind, groups: self.walk.groups, cost, payload, latents }
     }
 }
@@ -123,10 +253,13 @@ fn activation(y: f32) -> i16 {
 struct Writer<'a> {
     tables: &'a Tables,
     rans: RansEncoder,
-    y: &'a [f32],
+    /// What latents should be, `[positions][channels]`.
+    y: std::borrow::Cow<'a, [f32]>,
     channels: usize,
     lambda: f32,
-    skip: Vec<bool>,
+    blocks: Vec<Block>,
+    /// Every flag so far was true.
+    as_predicted: bool,
     z: Vec<i16>,
     /// Of each position, over coded and cut channels.
     bits: Vec<f32>,
@@ -134,53 +267,60 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(job: &Job<'a>, skip: &[bool], z: &[i16]) -> Writer<'a> {
+    fn new(job: &Job<'a>, y: &'a [f32], blocks: Vec<Block>, z: &[i16]) -> Writer<'a> {
         let n = job.walk.shape.positions();
         Writer {
             tables: &job.walk.prior.tables,
             rans: RansEncoder::default(),
-            y: job.y,
+            y: y.into(),
             channels: job.walk.prior.channels,
             lambda: job.lambda,
-            skip: skip.to_vec(),
+            blocks,
+            as_predicted: true,
             z: z.to_vec(),
             bits: vec![0.0; n],
             error: vec![0.0; n],
         }
     }
-
-    /// The integer near `y` with the least error plus lambda times bits, and its bits.
-    #[inline]
-    fn choose(&self, y: f32, mean: i16, scale: u8) -> (i32, f32) {
-        let k = clamp(y) as i32;
-        let bits = self.tables.bits(k, mean, scale);
-        let likely = (mean as i32 + 4) >> 3;
-        if k == likely || self.lambda == 0.0 {
-            return (k, bits);
-        }
-        let cost = |k: i32, bits: f32| (y - k as f32) * (y - k as f32) + self.lambda * bits;
-        let mut best = (k, bits, cost(k, bits));
-        let near = if likely > k { k + 1 } else { k - 1 };
-        for other in [near, likely] {
-            let bits = self.tables.bits(other, mean, scale);
-            let c = cost(other, bits);
-            if c < best.2 {
-                best = (other, bits, c);
-            }
-        }
-        (best.0, best.1)
-    }
 }
 
-impl SymbolIo for Writer<'_> {
-    fn skip(&mut self, position: usize, p: u32) -> bool {
-        let skip = self.skip[position];
-        if skip {
+/// The integer near `y` with the least error plus lambda times bits, and its bits.
+#[inline]
+fn choose(tables: &Tables, lambda: f32, y: f32, mean: i16, scale: u8) -> (i32, f32) {
+    let k = clamp(y) as i32;
+    let bits = tables.bits(k, mean, scale);
+    let likely = (mean as i32 + 4) >> 3;
+    if k == likely || lambda == 0.0 {
+        return (k, bits);
+    }
+    let cost = |k: i32, bits: f32| (y - k as f32) * (y - k as f32) + lambda * bits;
+    let mut best = (k, bits, cost(k, bits));
+    let near = if likely > k { k + 1 } else { k - 1 };
+    for other in [near, likely] {
+        let bits = tables.bits(other, mean, scale);
+        let c = cost(other, bits);
+        if c < best.2 {
+            best = (other, bits, c);
+        }
+    }
+    (best.0, best.1)
+}
+
+impl FlagIo for Writer<'_> {
+    fn flag(&mut self, p: u32, want: bool) -> bool {
+        if want {
             self.rans.push(0, p)
         } else {
             self.rans.push(p, 32768 - p)
         }
-        skip
+        self.as_predicted &= want;
+        want
+    }
+}
+
+impl SymbolIo for Writer<'_> {
+    fn wanted(&self, position: usize) -> Block {
+        self.blocks[position]
     }
 
     fn hyper(&mut self, row: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
@@ -194,7 +334,7 @@ impl SymbolIo for Writer<'_> {
         let y = &self.y[position * self.channels..][..self.channels];
         let (mut bits, mut error) = (0.0, 0.0);
         for (((o, &y), &m), &s) in out.iter_mut().zip(y).zip(mean).zip(scale) {
-            let (k, b) = self.choose(y, m, s);
+            let (k, b) = choose(self.tables, self.lambda, y, m, s);
             *o = k as i16;
             bits += b;
             error += (y - k as f32) * (y - k as f32);

@@ -1,5 +1,6 @@
-//! The prior of slices with a reference (STEM, arXiv 2104.06083): latents of the reference, hyperprior, checkerboard; only
-//! where the skip map says that something is coded.
+//! The priors of slices with a reference (STEM, arXiv 2104.06083): what the reference tells, hyperprior, checkerboard; only
+//! where something is coded. One structure serves kind `latent`, conditioned on the reference's latents, and kind `motion`,
+//! conditioned on the tracks of latents that both ends keep beside the pictures.
 
 use super::{Heads, Hyper, Kernels, Shape, mean_to_activation};
 use lic_kernels::{Depthwise, Linear};
@@ -17,14 +18,25 @@ pub(crate) struct Inter {
     pub second1: Linear,
 }
 
-/// Channels of the context that hold the skip flags of the 3x3 neighbourhood (nine, padded).
-const FLAGS: usize = 16;
+/// Channels of the context for what is known of a position and its neighbours.
+pub(crate) const FLAGS: usize = 16;
+
+/// What the context of every coded position is made of.
+pub(crate) struct Known<'a> {
+    /// Latents of the reference, `[positions][channels]`, [`MEAN_BITS`](super::MEAN_BITS) fraction bits.
+    pub reference: &'a [i16],
+    /// What the depthwise layer sees: activations, `[positions][channels]`.
+    pub around: &'a [i16],
+    /// Further activations of the position itself, `[positions][channels]` (kind `motion`).
+    pub more: Option<&'a [i16]>,
+    /// `[coded positions]`.
+    pub flags: Vec<[i16; FLAGS]>,
+}
 
 /// What the passes over one slice share.
 pub(crate) struct InterContext<'a> {
-    pub shape: Shape,
-    /// Reference latents, `[positions][channels]`, [`MEAN_BITS`](super::MEAN_BITS) fraction bits.
-    pub reference: &'a [i16],
+    shape: Shape,
+    reference: &'a [i16],
     /// Coded positions, raster order.
     pub coded: Vec<u32>,
     /// A row for each coded position.
@@ -32,41 +44,39 @@ pub(crate) struct InterContext<'a> {
 }
 
 impl Inter {
-    /// `skip`: one flag a position; `z`: hyper latents of `cells`, those with a coded position.
+    /// `z`: hyper latents of `cells`, those with a coded position; `coded`: positions in raster order.
     #[allow(clippy::too_many_arguments)]
     pub fn context<'a>(
         &self,
         k: Kernels,
         shape: Shape,
-        reference: &'a [i16],
-        skip: &[bool],
+        known: Known<'a>,
         z: &[i16],
         cells: &[u32],
         coded: Vec<u32>,
         step: u8,
     ) -> InterContext<'a> {
         let (h, m) = (self.hyper.features(), self.reference.channels());
-        let n = h + 2 * m + FLAGS;
+        let n = self.context0.inputs();
         let dense = self.hyper.synthesise(k, z, shape, cells);
-        let reference_activations: Vec<i16> = reference.iter().map(|&v| mean_to_activation(v)).collect();
         let mut x = vec![0i16; coded.len() * n];
         self.hyper.smooth.apply(k, &dense, shape.width, shape.height, &coded, &mut x, n, 0);
-        self.reference.apply(k, &reference_activations, shape.width, shape.height, &coded, &mut x, n, h + m);
-        for (row, &p) in x.chunks_exact_mut(n).zip(&coded) {
-            row[h..h + m].copy_from_slice(&reference_activations[p as usize * m..][..m]);
-            let (py, px) = (p as usize / shape.width, p as usize % shape.width);
-            for tap in 0..9 {
-                let (y, x) = ((py + tap / 3).wrapping_sub(1), (px + tap % 3).wrapping_sub(1));
-                if y < shape.height && x < shape.width && skip[y * shape.width + x] {
-                    row[h + 2 * m + tap] = 1 << super::ACTIVATION_BITS;
-                }
+        self.reference.apply(k, known.around, shape.width, shape.height, &coded, &mut x, n, h + m);
+        for ((row, &p), flags) in x.chunks_exact_mut(n).zip(&coded).zip(&known.flags) {
+            let at = p as usize * m..(p as usize + 1) * m;
+            for (x, &r) in row[h..].iter_mut().zip(&known.reference[at.clone()]) {
+                *x = mean_to_activation(r);
             }
+            if let Some(more) = known.more {
+                row[h + 2 * m..h + 3 * m].copy_from_slice(&more[at]);
+            }
+            row[n - FLAGS..].copy_from_slice(flags);
         }
         let (mut t, mut context) = (Vec::new(), Vec::new());
         let c = self.context0.outputs();
         self.context0.apply(k, &x, Some(&self.context_bias[step as usize * c..][..c]), &mut t);
         self.context1.apply(k, &t, None, &mut context);
-        InterContext { shape, reference, coded, context }
+        InterContext { shape, reference: known.reference, coded, context }
     }
 
     /// Distributions at the `rows` (indices into `coded`) of the checkerboard's first half.
@@ -78,7 +88,7 @@ impl Inter {
     }
 
     /// Distributions at the second half; `known`: `[positions][2 * channels]` activations: values, then their difference
-    /// to the reference, both zero where not yet known.
+    /// to the reference (kind `latent`) or their magnitude (kind `motion`), all zero where not yet known.
     pub fn second(&self, k: Kernels, c: &InterContext, known: &[i16], rows: &[u32]) -> Heads {
         let (n, m) = (self.first.inputs(), self.spatial.channels());
         let positions: Vec<u32> = rows.iter().map(|&r| c.coded[r as usize]).collect();
@@ -110,4 +120,17 @@ impl Inter {
         }
         h
     }
+}
+
+/// The 3x3 flags around `p` in raster order, as activations; outside the slice counts as not set.
+pub(crate) fn neighbours(shape: Shape, p: u32, set: impl Fn(usize) -> bool) -> [i16; FLAGS] {
+    let (py, px) = (p as usize / shape.width, p as usize % shape.width);
+    let mut flags = [0i16; FLAGS];
+    for (tap, f) in flags.iter_mut().enumerate().take(9) {
+        let (y, x) = ((py + tap / 3).wrapping_sub(1), (px + tap % 3).wrapping_sub(1));
+        if y < shape.height && x < shape.width && set(y * shape.width + x) {
+            *f = 1 << super::ACTIVATION_BITS;
+        }
+    }
+    flags
 }

@@ -1,6 +1,6 @@
 //! `prior.safetensors` -> [`Prior`]; the tensors are listed in codec/BITSTREAM.md, section "Pack".
 
-use super::{Hyper, Inter, Intra, Prior, Tables};
+use super::{FLAGS, Hyper, Inter, Intra, MotionPrior, Prior, Tables};
 use crate::bitstream::{GROUPS, STEPS};
 use crate::error::{Error, Result};
 use lic_kernels::{Depthwise, Linear};
@@ -96,6 +96,38 @@ impl Source<'_> {
         }
         Ok(Hyper { analysis0, analysis1, synthesis, smooth, mean, scale })
     }
+
+    /// A prior with a reference; `parts`: how many times the channels its context holds beside hyper features and flags.
+    fn inter(&self, name: &str, m: usize, parts: usize) -> Result<Inter> {
+        let n = |s: &str| format!("{name}.{s}");
+        let hyper = self.hyper(&n("hyper"), 2 * m)?;
+        let context0 = self.linear(&n("context0"), hyper.features() + parts * m + FLAGS, true)?;
+        let context1 = self.linear(&n("context1"), context0.outputs(), true)?;
+        let first = self.linear(&n("first"), context1.outputs(), false)?;
+        let second0 = self.linear(&n("second0"), context1.outputs() + 2 * m, true)?;
+        let second1 = self.linear(&n("second1"), second0.outputs(), false)?;
+        if first.outputs() != 3 * m || second1.outputs() != 3 * m {
+            return Err(bad(name, "heads do not fit the channels"));
+        }
+        Ok(Inter {
+            context_bias: self.context_bias(&n("context0"), &context0)?,
+            reference: self.depthwise(&n("reference"), m)?,
+            spatial: self.depthwise(&n("spatial"), 2 * m)?,
+            hyper,
+            context0,
+            context1,
+            first,
+            second0,
+            second1,
+        })
+    }
+
+    fn pixel_error(&self) -> Result<[[f32; STEPS]; 2]> {
+        let v = self.f32("pixel_error")?;
+        let rows: Vec<[f32; STEPS]> = v.chunks_exact(STEPS).map(|c| c.try_into().expect("STEPS values")).collect();
+        let rows = rows.try_into().map_err(|_| bad("pixel_error", "not two rows"))?;
+        if v.iter().any(|v| !v.is_finite() || *v < 0.0) { Err(bad("pixel_error", "impossible values")) } else { Ok(rows) }
+    }
 }
 
 impl Prior {
@@ -130,25 +162,10 @@ impl Prior {
             second1,
         };
 
-        let hyper = s.hyper("inter.hyper", 2 * m)?;
-        let context0 = s.linear("inter.context0", hyper.features() + 2 * m + 16, true)?;
-        let context1 = s.linear("inter.context1", context0.outputs(), true)?;
-        let first = s.linear("inter.first", context1.outputs(), false)?;
-        let second0 = s.linear("inter.second0", context1.outputs() + 2 * m, true)?;
-        let second1 = s.linear("inter.second1", second0.outputs(), false)?;
-        if first.outputs() != 3 * m || second1.outputs() != 3 * m {
-            return Err(bad("inter", "heads do not fit the channels"));
-        }
-        let inter = Inter {
-            context_bias: s.context_bias("inter.context0", &context0)?,
-            reference: s.depthwise("inter.reference", m)?,
-            spatial: s.depthwise("inter.spatial", 2 * m)?,
-            hyper,
-            context0,
-            context1,
-            first,
-            second0,
-            second1,
+        let inter = s.inter("inter", m, 2)?;
+        let motion = match s.0.tensor("motion.context0.weight") {
+            Ok(_) => Some(MotionPrior { inter: s.inter("motion", m, 3)?, pixel_error: s.pixel_error()? }),
+            Err(_) => None,
         };
 
         let tables = Tables::new(&s.i16("cdf.low")?, &s.u16("cdf.entries")?, &s.u8("cdf.raw")?, s.u16("cdf.data")?);
@@ -158,6 +175,7 @@ impl Prior {
             channels,
             intra,
             inter,
+            motion,
             tables: tables.ok_or_else(|| bad("cdf", "inconsistent tables"))?,
             skip_init: s.u16("skip_init")?.try_into().map_err(|_| bad("skip_init", "not 16 values"))?,
             gain,

@@ -9,7 +9,7 @@ mod load;
 mod tables;
 
 pub(crate) use hyper::Hyper;
-pub(crate) use inter::Inter;
+pub(crate) use inter::{FLAGS, Inter, Known, neighbours};
 pub(crate) use intra::Intra;
 pub(crate) use tables::Tables;
 
@@ -29,6 +29,8 @@ pub(crate) struct Prior {
     pub channels: usize,
     pub intra: Intra,
     pub inter: Inter,
+    /// Packs without it have no slices of kind `motion`.
+    pub motion: Option<MotionPrior>,
     pub tables: Tables,
     /// First probability (in 1/32768) that a position is skipped, by context.
     pub skip_init: [u16; 16],
@@ -38,6 +40,14 @@ pub(crate) struct Prior {
     pub step_size: Vec<i32>,
     /// Encoder: squared error (in steps) that a bit is worth in slices without and with a reference, by step.
     pub lambda: [[f32; STEPS]; 2],
+}
+
+/// What kind `motion` needs.
+pub(crate) struct MotionPrior {
+    pub inter: Inter,
+    /// Encoder: at each step, error of a block's pixels (see [`kernels`](lic_kernels::motion::block_error)) for a squared error of 1
+    /// (in steps) of its latents, and what no latents avoid.
+    pub pixel_error: [[f32; STEPS]; 2],
 }
 
 /// Distribution of each of some symbols.

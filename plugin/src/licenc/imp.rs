@@ -59,7 +59,7 @@ impl Settings {
             key_int_max: self.key_int_max,
             threads: self.threads,
             slices: self.slices,
-            inter: self.inter != Inter::None,
+            inter: self.inter.into(),
             rdo: self.rdo,
         }
     }

@@ -31,6 +31,21 @@ pub enum Inter {
     Auto,
     #[enum_value(name = "Nothing: every frame is a key frame", nick = "none")]
     None,
+    #[enum_value(name = "Latents of earlier frames: no loop, nothing drifts; for static cameras", nick = "latent")]
+    Latent,
+    #[enum_value(name = "Pictures of earlier frames, shifted block by block; for cameras that move", nick = "motion")]
+    Motion,
+}
+
+impl From<Inter> for lic_codec::Inter {
+    fn from(i: Inter) -> lic_codec::Inter {
+        match i {
+            Inter::Auto => lic_codec::Inter::Auto,
+            Inter::None => lic_codec::Inter::None,
+            Inter::Latent => lic_codec::Inter::Latent,
+            Inter::Motion => lic_codec::Inter::Motion,
+        }
+    }
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,0 +1,192 @@
+//! The picture of a frame: compensated blocks, synthesis around what is coded, and the blend at the borders between them
+//! (codec/BITSTREAM.md, section "Pictures"). Encoder and decoder make their pictures here.
+
+use super::{Area, Mode, areas, dilate};
+use crate::error::{Error, Result};
+use crate::held::{Held, HeldFrame, Picture};
+use crate::model::{Network, Pack, Runtime};
+use crate::prior::Prior;
+use lic_kernels::motion::{self, Vector};
+use lic_kernels::planes::Planes;
+use lic_kernels::{Level, shuffle};
+
+/// What a frame's picture is made from, beside its latents.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub step: u8,
+    /// Of every position; empty: all are `Own`.
+    pub modes: Vec<Mode>,
+    /// The compensated picture, of frames with slices of kind `motion`.
+    pub prediction: Option<Planes>,
+    /// Coded differences of latents.
+    pub coded: Coded,
+}
+
+/// Differences of latents where they are coded.
+#[derive(Default)]
+pub(crate) struct Coded {
+    /// Raster indices.
+    pub positions: Vec<u32>,
+    /// `[positions of those][channels]` in 1/65536.
+    pub difference: Vec<i32>,
+}
+
+/// The float networks of a pack.
+pub(crate) struct Networks {
+    analysis: Network,
+    synthesis: Network,
+    packed: Vec<f32>,
+}
+
+impl Networks {
+    /// Takes about 200 ms.
+    pub fn new(runtime: &Runtime, pack: &Pack, threads: usize) -> Result<Networks> {
+        Ok(Networks {
+            analysis: Network::new(runtime, &pack.analysis, threads)?,
+            synthesis: Network::new(runtime, &pack.synthesis, threads)?,
+            packed: Vec::new(),
+        })
+    }
+
+    /// Latents before gain, `[positions of the area][m]`, of a part of a picture. What lies outside the area counts as outside the
+    /// picture.
+    pub fn analyse(&mut self, planes: &Planes, a: Area, m: usize) -> Result<Vec<f32>> {
+        if (a.width * 16, a.height * 16) == (planes.width, planes.height) {
+            shuffle::pack(planes, &mut self.packed);
+        } else {
+            shuffle::pack(&cut(planes, a), &mut self.packed);
+        }
+        let n = a.width * a.height;
+        self.analysis.run(&self.packed, 96, 2 * a.height, 2 * a.width, |t| {
+            if t.len() != m * n {
+                return Err(Error::Pack("analysis gives a tensor of another size".into()));
+            }
+            let mut y = vec![0f32; m * n];
+            for (c, plane) in t.chunks_exact(n).enumerate() {
+                for (p, &v) in plane.iter().enumerate() {
+                    y[p * m + c] = v;
+                }
+            }
+            Ok(y)
+        })?
+    }
+
+    /// Makes the picture of a frame of `columns` latent columns.
+    fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
+        let m = prior.channels;
+        let rows = frame.latents.len() / m / columns;
+        let Pending { step, modes, prediction, coded } = pending;
+        let whole = Area { x: 0, y: 0, width: columns, height: rows };
+        let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
+        let Some(mut picture) = prediction else {
+            let at = |p: usize, row: &mut [f32]| own(frame, m, p, row);
+            self.synthesise(whole, columns, m, at, &mut synthesised)?;
+            return Ok(synthesised);
+        };
+        let map: Vec<bool> = modes.iter().map(|m| *m != Mode::Copy).collect();
+        let mut row_of = vec![u32::MAX; modes.len()];
+        coded.positions.iter().enumerate().for_each(|(row, &p)| row_of[p as usize] = row as u32);
+        // From latents before gain to what synthesis takes.
+        let scale: Vec<f32> =
+            prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
+        for area in areas(&dilate(&map, columns, 2), columns) {
+            let wide = area.grown(columns, rows);
+            let base = if area.positions(columns).all(|p| modes[p] == Mode::Own) { Vec::new() } else { self.analyse(&picture, wide, m)? };
+            let at = |p: usize, row: &mut [f32]| {
+                if modes[p] == Mode::Own {
+                    return own(frame, m, p, row);
+                }
+                let q = (p / columns - wide.y) * wide.width + p % columns - wide.x;
+                row.iter_mut().zip(&base[q * m..]).zip(&scale).for_each(|((r, b), s)| *r = b * s);
+                if row_of[p] != u32::MAX {
+                    let d = &coded.difference[row_of[p] as usize * m..];
+                    row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
+                }
+            };
+            self.synthesise(area, columns, m, at, &mut synthesised)?;
+        }
+        motion::blend(&synthesised, &map, &mut picture);
+        Ok(picture)
+    }
+
+    /// Synthesis of one area into `out`; `at` fills the latents of a position of the frame.
+    fn synthesise(&mut self, a: Area, columns: usize, m: usize, at: impl Fn(usize, &mut [f32]), out: &mut Planes) -> Result<()> {
+        let n = a.width * a.height;
+        let (mut x, mut row) = (vec![0f32; m * n], vec![0f32; m]);
+        for (i, p) in a.positions(columns).enumerate() {
+            at(p, &mut row);
+            row.iter().enumerate().for_each(|(c, &v)| x[c * n + i] = v);
+        }
+        let (w8, h8, stride) = (2 * a.width, 2 * a.height, out.width);
+        self.synthesis.run(&x, m, a.height, a.width, |t| {
+            if t.len() != 96 * w8 * h8 {
+                return Err(Error::Pack("synthesis gives a tensor of another size".into()));
+            }
+            let (luma, chroma) = t.split_at(64 * w8 * h8);
+            let (u, v) = chroma.split_at(16 * w8 * h8);
+            let (w, h, cs) = (16 * a.width, 16 * a.height, stride / 2);
+            shuffle::depth_to_plane::<8>(luma, w8, h8, &mut out.y[16 * (a.y * stride + a.x)..], stride, 1, w, h);
+            shuffle::depth_to_plane::<4>(u, w8, h8, &mut out.u[8 * (a.y * cs + a.x)..], cs, 1, w / 2, h / 2);
+            shuffle::depth_to_plane::<4>(v, w8, h8, &mut out.v[8 * (a.y * cs + a.x)..], cs, 1, w / 2, h / 2);
+            Ok(())
+        })?
+    }
+}
+
+fn own(frame: &HeldFrame, m: usize, p: usize, row: &mut [f32]) {
+    row.iter_mut().zip(&frame.latents[p * m..]).for_each(|(r, &v)| *r = v as f32 * (1.0 / 65536.0));
+}
+
+/// A part of a picture as a picture of its own.
+fn cut(p: &Planes, a: Area) -> Planes {
+    let mut out = Planes::for_size(16 * a.width, 16 * a.height);
+    let part = |from: &[u8], stride: usize, b: usize, to: &mut [u8]| {
+        for (line, to) in from[b * (a.y * stride + a.x)..].chunks(stride).zip(to.chunks_exact_mut(b * a.width)) {
+            to.copy_from_slice(&line[..b * a.width]);
+        }
+    };
+    part(&p.y, p.width, 16, &mut out.y);
+    part(&p.u, p.width / 2, 8, &mut out.u);
+    part(&p.v, p.width / 2, 8, &mut out.v);
+    out
+}
+
+impl Held {
+    /// The picture of a held frame, made now if it was not yet.
+    pub fn picture(&mut self, number: u32, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<Option<&Planes>> {
+        let Some(frame) = self.get_mut(number) else { return Ok(None) };
+        if let Picture::Pending(p) = &mut frame.picture {
+            let pending = std::mem::take(p);
+            frame.picture = Picture::Made(networks.make(prior, frame, pending, columns)?);
+        }
+        match &frame.picture {
+            Picture::Made(p) => Ok(Some(p)),
+            Picture::Pending(_) => unreachable!("made above"),
+        }
+    }
+
+    /// The picture of a held frame that was made before.
+    pub fn made(&self, number: u32) -> Option<&Planes> {
+        match &self.get(number)?.picture {
+            Picture::Made(p) => Some(p),
+            Picture::Pending(_) => None,
+        }
+    }
+}
+
+/// The compensated picture of a frame: `slices` are the block rows of each slice and, in kind `motion`, its reference's planes. In slices
+/// of other kinds the vectors are zero and the reference that of the first slice of kind `motion`.
+pub(crate) fn compensate(
+    level: Level,
+    slices: &[(std::ops::Range<usize>, Option<&Planes>)],
+    vectors: &[Vector],
+    threads: usize,
+) -> Option<Planes> {
+    let first = slices.iter().find_map(|s| s.1)?;
+    let mut out = Planes::for_size(first.width, first.height);
+    let _ = threads;
+    for (rows, reference) in slices {
+        motion::compensate(level, reference.unwrap_or(first), vectors, rows.clone(), &mut out);
+    }
+    Some(out)
+}
