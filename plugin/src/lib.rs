@@ -6,6 +6,7 @@ pub mod frame_meta;
 mod licdec;
 mod licenc;
 mod licparse;
+mod network;
 mod stream;
 mod zenohsink;
 mod zenohsrc;

@@ -1,6 +1,6 @@
-use super::network::{self, UNIX_TIME, post};
 use super::{CongestionControl, Priority, Reliability};
 use crate::frame_meta;
+use crate::network::{self, UNIX_TIME, post, text};
 use crate::stream::lock;
 use gst::glib;
 use gst::prelude::*;
@@ -197,10 +197,9 @@ impl ObjectImpl for ZenohSink {
         if network::set(&mut settings.network, pspec.name(), value) {
             return;
         }
-        let text = || value.get::<Option<String>>().ok().flatten().filter(|text| !text.is_empty());
         match pspec.name() {
-            "key-expr" => settings.key_expr = text(),
-            "stream-name" => settings.stream_name = text().unwrap_or_else(|| lic_transport::DEFAULT_NAME.into()),
+            "key-expr" => settings.key_expr = text(value),
+            "stream-name" => settings.stream_name = text(value).unwrap_or_else(|| lic_transport::DEFAULT_NAME.into()),
             "priority" => settings.priority = value.get().expect("type checked upstream"),
             "congestion-control" => settings.congestion_control = value.get().expect("type checked upstream"),
             "reliability" => settings.reliability = value.get().expect("type checked upstream"),
@@ -439,11 +438,11 @@ impl ZenohSink {
             }
             PublisherEvent::Connected => {
                 gst::info!(CAT, imp = self, "connected");
-                post(&*element, gst::Structure::new_empty("zenoh-connected"));
+                network::post_connected(&*element, true);
             }
             PublisherEvent::Disconnected => {
                 gst::info!(CAT, imp = self, "disconnected");
-                post(&*element, gst::Structure::new_empty("zenoh-disconnected"));
+                network::post_connected(&*element, false);
             }
             PublisherEvent::Trouble(text) => gst::element_imp_warning!(self, gst::ResourceError::OpenWrite, ("{text}")),
         }

@@ -4,7 +4,6 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
-pub mod network;
 
 glib::wrapper! {
     pub struct ZenohSink(ObjectSubclass<imp::ZenohSink>) @extends gst_base::BaseSink, gst::Element, gst::Object;

@@ -1,6 +1,6 @@
 use crate::frame_meta::{self, FrameMeta};
+use crate::network::{self, UNIX_TIME, post, text};
 use crate::stream::lock;
-use crate::zenohsink::network::{self, UNIX_TIME, post};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -111,10 +111,7 @@ impl ObjectImpl for ZenohSrc {
             return;
         }
         match pspec.name() {
-            "key-expr" => {
-                let key = value.get::<Option<String>>().expect("type checked upstream");
-                settings.key_expr = key.filter(|key| !key.is_empty()).unwrap_or_else(|| DEFAULT_KEY_EXPR.into());
-            }
+            "key-expr" => settings.key_expr = text(value).unwrap_or_else(|| DEFAULT_KEY_EXPR.into()),
             "latency" => settings.latency = value.get().expect("type checked upstream"),
             _ => unimplemented!(),
         }
@@ -342,11 +339,11 @@ impl ZenohSrc {
         match event {
             SubscriberEvent::Connected => {
                 gst::info!(CAT, imp = self, "connected");
-                post(&*element, gst::Structure::new_empty("zenoh-connected"));
+                network::post_connected(&*element, true);
             }
             SubscriberEvent::Disconnected => {
                 gst::info!(CAT, imp = self, "disconnected");
-                post(&*element, gst::Structure::new_empty("zenoh-disconnected"));
+                network::post_connected(&*element, false);
             }
             SubscriberEvent::Trouble(text) => gst::element_imp_warning!(self, gst::ResourceError::OpenRead, ("{text}")),
             SubscriberEvent::Locked { publisher, others } => {

@@ -28,13 +28,17 @@ pub fn properties() -> Vec<glib::ParamSpec> {
     ]
 }
 
+/// A string property; empty is as good as not set.
+pub fn text(value: &glib::Value) -> Option<String> {
+    value.get::<Option<String>>().expect("type checked upstream").filter(|text| !text.is_empty())
+}
+
 /// Whether `name` was one of them.
 pub fn set(network: &mut Network, name: &str, value: &glib::Value) -> bool {
-    let text = || value.get::<Option<String>>().ok().flatten().filter(|text| !text.is_empty());
     match name {
-        "connect" => network.connect = text(),
-        "listen" => network.listen = text(),
-        "config" => network.config = text().map(Into::into),
+        "connect" => network.connect = text(value),
+        "listen" => network.listen = text(value),
+        "config" => network.config = text(value).map(Into::into),
         _ => return false,
     }
     true
@@ -56,6 +60,11 @@ pub fn error_message(error: &Error) -> gst::ErrorMessage {
         Error::Key { .. } | Error::Endpoint { .. } => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
         Error::Thread(_) => gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{error}")),
     }
+}
+
+/// Tells whether there is a session now.
+pub fn post_connected(element: &impl IsA<gst::Element>, connected: bool) {
+    post(element, gst::Structure::new_empty(if connected { "zenoh-connected" } else { "zenoh-disconnected" }));
 }
 
 /// Posts an element message; applications that do not read their bus lose nothing.
