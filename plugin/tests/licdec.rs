@@ -352,6 +352,65 @@ fn flush_and_go_on() {
     assert!(d.push_event(gst::event::Eos::new()));
 }
 
+/// A second file after the first, or a loop: times begin again without a flush.
+#[test]
+fn a_new_segment_begins_a_new_timeline() {
+    let s = stream(8, 12);
+    let mut d = decoder(&s.caps);
+    for round in 0..3 {
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_base(time(12 * round));
+        assert!(d.push_event(gst::event::Segment::new(&segment)));
+        for f in &s.frames {
+            d.push(f.clone()).unwrap();
+        }
+        assert_eq!(pull_all(&mut d).len(), 12, "round {round}");
+    }
+}
+
+/// Frames decoded but not shown, flushes, and caps again, in any order: what is shown is right, and a key frame heals all.
+#[test]
+fn late_frames_flushes_and_caps_in_any_order() {
+    let s = stream(4, 12);
+    let truth = truth(&s);
+    let mut noise = Noise(0x2545f4914f6cdd1d);
+    let mut d = decoder(&s.caps);
+    let bus = watch(&d.element().unwrap());
+    for round in 0..60 {
+        let mut at = noise.below(8);
+        for _ in 0..1 + noise.below(5) {
+            match noise.below(4) {
+                0 => {
+                    let late = gst::event::Qos::new(gst::QOSType::Underflow, 2.0, time(2).nseconds() as i64, time(at as u64));
+                    assert!(d.push_upstream_event(late));
+                }
+                1 => {
+                    assert!(d.push_event(gst::event::FlushStart::new()));
+                    assert!(d.push_event(gst::event::FlushStop::new(true)));
+                    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                    assert!(d.push_event(gst::event::Segment::new(&segment)));
+                    at = noise.below(8);
+                }
+                2 => d.set_src_caps(s.caps.clone()),
+                _ => {
+                    d.push(s.frames[at].clone()).unwrap_or_else(|e| panic!("round {round}: {e}"));
+                    at = (at + 1) % 8;
+                }
+            }
+        }
+        for (t, picture) in pictures(&mut d) {
+            assert!(truth[&t] == picture, "round {round}: a wrong picture at {t}");
+        }
+        assert!(d.push_event(gst::event::FlushStart::new()));
+        assert!(d.push_event(gst::event::FlushStop::new(true)));
+        assert!(d.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new())));
+        for f in &s.frames[8..] {
+            d.push(f.clone()).unwrap();
+        }
+        assert_eq!(assert_whole(&mut d, &bus, &truth), (8..12).map(time).collect::<Vec<_>>(), "round {round}");
+    }
+}
+
 /// Late frames are decoded, since others refer to them, but not shown.
 #[test]
 fn late_frames_are_not_rendered() {

@@ -186,6 +186,16 @@ impl VideoDecoderImpl for LicDec {
         self.parent_set_format(input)
     }
 
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if matches!(event.type_(), gst::EventType::StreamStart | gst::EventType::Segment)
+            && let Some(state) = lock(&self.state).as_mut()
+        {
+            // Times after it begin anew (the next file, a loop): none of them is too late.
+            state.newest = None;
+        }
+        self.parent_sink_event(event)
+    }
+
     fn flush(&self) -> bool {
         if let Some(state) = lock(&self.state).as_mut() {
             state.decoder.reset();
