@@ -281,10 +281,26 @@ fn a_flush_is_followed_by_a_key_frame() {
     assert!(e.push_event(gst::event::FlushStop::new(true)));
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     assert!(e.push_event(gst::event::Segment::new(&segment)));
-    e.push(i420(64, 48, 7)).unwrap();
+    e.push(i420(64, 48, 3)).unwrap();
     let out = e.pull().unwrap();
     assert!(is_key(&out));
-    assert_eq!(out.pts(), Some(time(7)));
+    assert_eq!(out.pts(), Some(time(3)));
+}
+
+#[test]
+fn a_flush_before_new_caps_is_followed_by_a_key_frame() {
+    let mut e = encoder("licenc", 64, 48);
+    for n in 0..2 {
+        e.push(i420(64, 48, n)).unwrap();
+    }
+    pull_all(&mut e);
+    assert!(e.push_event(gst::event::FlushStart::new()));
+    assert!(e.push_event(gst::event::FlushStop::new(true)));
+    assert!(e.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new())));
+    // The same stream in another layout, for which the encoder is kept.
+    e.set_src_caps(info(VideoFormat::Nv12, 64, 48).to_caps().unwrap());
+    e.push(picture(VideoFormat::Nv12, 64, 48, 2)).unwrap();
+    assert!(is_key(&e.pull().unwrap()));
 }
 
 #[test]

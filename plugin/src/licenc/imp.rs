@@ -253,14 +253,17 @@ impl VideoEncoderImpl for LicEnc {
         let format = stream::raw_format(info.format()).ok_or_else(|| gst::loggable_error!(CAT, "raw format {:?}", info.format()))?;
         let wanted = stream::stream_info(&info);
         let old = lock(&self.state).take();
-        let encoder = match old {
+        let (encoder, force_key) = match old {
             // Making one takes as long as several frames, and receivers would need a new key frame.
-            Some(s) if s.stream == wanted => s.encoder,
-            _ => self.make_encoder(wanted).map_err(|e| {
-                let text = e.to_string();
-                self.post_error_message(stream::error_message(&e));
-                gst::loggable_error!(CAT, "{text}")
-            })?,
+            Some(s) if s.stream == wanted => (s.encoder, s.force_key),
+            _ => {
+                let encoder = self.make_encoder(wanted).map_err(|e| {
+                    let text = e.to_string();
+                    self.post_error_message(stream::error_message(&e));
+                    gst::loggable_error!(CAT, "{text}")
+                })?;
+                (encoder, false)
+            }
         };
 
         let instance = self.obj();
@@ -277,7 +280,7 @@ impl VideoEncoderImpl for LicEnc {
         let latency = stream::latency(info.fps());
         instance.set_latency(latency, latency);
 
-        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key: false });
+        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key });
         self.parent_set_format(input)
     }
 
