@@ -249,6 +249,27 @@ fn output_caps() {
     assert_eq!(stream.colour, lic_codec::Colour::BT601, "what GStreamer takes small pictures for");
 }
 
+/// What v4l2src does: it intersects with the peer's caps in the peer's order, and takes the first structure for a preference.
+#[test]
+fn a_source_that_may_choose_takes_a_size_for_real_time() {
+    init();
+    let element = gst::ElementFactory::make("licenc").build().unwrap();
+    let sink = element.static_pad("sink").unwrap();
+    let chosen = |modes: &str| {
+        let (modes, takes) = (modes.parse::<gst::Caps>().unwrap(), sink.query_caps(None));
+        let first = takes.intersect_with_mode(&modes, gst::CapsIntersectMode::First).structure(0).unwrap().to_owned();
+        let size = (first.get::<i32>("width").unwrap(), first.get::<i32>("height").unwrap());
+        (size, first.get::<gst::Fraction>("framerate").unwrap().numer())
+    };
+    let mode = |w: i32, h: i32, fps: i32| format!("video/x-raw,format=YUY2,width={w},height={h},framerate={fps}/1");
+    let camera = [mode(3840, 2160, 30), mode(1280, 720, 60), mode(1280, 720, 30), mode(640, 480, 30)].join(";");
+    assert_eq!(chosen(&camera), ((1280, 720), 30));
+    // Nothing is refused for being larger or faster, of odd size, or without a rate.
+    for (w, h, fps) in [(3840, 2160, 30), (4096, 2304, 120), (1281, 721, 0), (1, 1, 0), (175, 143, 25)] {
+        assert_eq!(chosen(&mode(w, h, fps)), ((w, h), fps));
+    }
+}
+
 #[test]
 fn caps_change_in_the_stream() {
     let mut h = encoder("licenc ! licdec", 64, 48);

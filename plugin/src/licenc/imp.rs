@@ -19,6 +19,10 @@ const DEFAULT_THREADS: u32 = 0;
 const DEFAULT_SLICES: u32 = 0;
 const DEFAULT_RDO: bool = true;
 
+/// Width, height and frame rate up to which the first structure of the template goes. By it v4l2src chooses among a camera's
+/// modes; with no limit it takes the largest, which is far from real time.
+const PREFERRED: (i32, i32, gst::Fraction) = (1280, 720, gst::Fraction::new_raw(30, 1));
+
 /// Reports of lost frames that may wait for the next frame; older ones are of no use to the encoder any more.
 const MAX_LOST: usize = 64;
 
@@ -208,7 +212,11 @@ impl ElementImpl for LicEnc {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             use gst::{PadDirection, PadPresence, PadTemplate};
-            let raw = gst_video::VideoCapsBuilder::new().format_list(stream::RAW_FORMATS.map(|f| f.0)).build();
+            let any = || gst_video::VideoCapsBuilder::new().format_list(stream::RAW_FORMATS.map(|f| f.0));
+            let (width, height, fps) = PREFERRED;
+            let fps = gst::Fraction::new(0, 1)..=fps;
+            let mut raw = any().width_range(1..=width).height_range(1..=height).framerate_range(fps).build();
+            raw.make_mut().append(any().build());
             vec![
                 PadTemplate::new("sink", PadDirection::Sink, PadPresence::Always, &raw).expect("a valid template"),
                 PadTemplate::new("src", PadDirection::Src, PadPresence::Always, &stream::frame_caps()).expect("a valid template"),
