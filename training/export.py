@@ -158,8 +158,9 @@ def skip_init():
 
 @torch.no_grad()
 def pixel_error(ae, pictures=40, crop=256):
-    """f32 2x64: c and f of the steps, so that a 16x16 block's pixel error is about c * e + f, with e the squared error (in steps) of its
-    latents. Pixel error: (6 SSE_Y / 256 + SSE_U / 64 + SSE_V / 64) / 8 * 256 in squares of code values. Least squares over val pictures."""
+    """f32 of the 64 steps: c, so that the pixel error of a 16x16 block (0.75 x squared error of luma + 0.5 x that of chroma, in code
+    values) is about c * e, with e the squared error (in steps) of its latents. Least squares over val pictures. Flat blocks err less,
+    detailed ones more: the encoder corrects it block by block."""
     ae.to(memory_format=torch.channels_last)  # several times faster
     images = [i for i in torch.load(RUNS / "data/pictures_val.pt") if min(i.shape[:2]) >= crop]
     images = images[:: max(1, len(images) // pictures)][:pictures]
@@ -167,28 +168,19 @@ def pixel_error(ae, pictures=40, crop=256):
     y, uv = (torch.from_numpy(np.stack(p)) for p in zip(*(from_rgb(middle(i)) for i in images)))
     fits, blocks = [], lambda t, n: t.unflatten(3, (-1, n)).unflatten(2, (-1, n)).sum((1, 3, 5)).flatten()
     for knot in range(KNOTS):
-        e, E = [], []
+        up = down = 0.0
         for at in range(0, len(y), 8):
             source = to_codes(y[at : at + 8], uv[at : at + 8])
             q = torch.full((len(source[0]),), float(knot))
             v = ae.encode(pack(*from_i420(*source)).contiguous(memory_format=torch.channels_last), q)
             for dead in (0, 0.15, 0.3):  # what optimised symbols cut off: errors beyond those of rounding
                 k = v.sign() * (v.abs() + 0.5 - dead).floor()
-                made = to_codes(*unpack(ae.decode(k, q)))
-                luma, chroma = ((a - b).square() for a, b in zip(made, source))
-                e.append((v - k).square().sum(1).flatten())
-                E.append((6 * blocks(luma, 16) + 4 * blocks(chroma, 8)) / 8)
-        e, E = torch.cat(e).double(), torch.cat(E).double()
-        c = ((e - e.mean()) * (E - E.mean())).mean() / e.var(unbiased=False)
-        f = E.mean() - c * e.mean()
-        if f < 0:
-            c, f = (e * E).sum() / (e * e).sum(), e.new_zeros(())
-        elif c < 0:
-            c, f = e.new_zeros(()), E.mean()
-        fits.append((max(c.item(), 1e-6), f.item()))
-    c, f = np.array(fits).T
-    at = np.linspace(0, KNOTS - 1, STEPS)
-    return np.stack([np.exp(np.interp(at, np.arange(KNOTS), np.log(c))), np.interp(at, np.arange(KNOTS), f)]).astype(np.float32)
+                luma, chroma = ((a - b).square() for a, b in zip(to_codes(*unpack(ae.decode(k, q))), source))
+                e = (v - k).square().sum(1).flatten().double()
+                up += (e * (0.75 * blocks(luma, 16) + 0.5 * blocks(chroma, 8))).sum().item()
+                down += (e * e).sum().item()
+        fits.append(up / down)
+    return np.exp(np.interp(np.linspace(0, KNOTS - 1, STEPS), np.arange(KNOTS), np.log(fits))).astype(np.float32)
 
 
 def furthest(run):
@@ -220,14 +212,18 @@ def main():
     q = torch.arange(STEPS) * (KNOTS - 1) / (STEPS - 1)
     table = lambda t: torch.exp(knots(t.detach(), q))[:, :, 0, 0]
     x = cfg["export"]
+    by_step = lambda v: np.interp(np.linspace(0, 1, STEPS), np.linspace(0, 1, len(v)), v).astype(np.float32)
     tensors = {f"intra.{k}": v for k, v in prior_tensors(intra, False).items()} | {f"inter.{k}": v for k, v in prior_tensors(inter, True).items()}
     if "motion" in s:
-        tensors |= {f"motion.{k}": v for k, v in prior_tensors(nets["motion"], True).items()} | {"pixel_error": pixel_error(ae)}
+        tensors |= {f"motion.{k}": v for k, v in prior_tensors(nets["motion"], True).items()} | {
+            "motion.pixel_error": pixel_error(ae),
+            "motion.lambda": by_step(x["lambda_motion"]),
+        }
     tensors |= laplace_tables() | {
         "skip_init": skip_init(),
         "gain": table(ae.genc).numpy().astype(np.float32),
         "step_size": torch.round(table(ae.gdec) * 65536).numpy().astype(np.int32),
-        "lambda": np.stack([np.interp(np.linspace(0, 1, STEPS), np.linspace(0, 1, len(x[k])), x[k]) for k in ("lambda_none", "lambda_reference")]).astype(np.float32),
+        "lambda": np.stack([by_step(x[k]) for k in ("lambda_none", "lambda_reference")]),
     }
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, out / "prior.safetensors")
     if not (out / "model.toml").exists() or not (out / "model.toml").read_text():

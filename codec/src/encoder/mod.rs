@@ -17,9 +17,9 @@ use crate::{RawFrame, StreamInfo};
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
-use motion::{Layout, Plan, Prices};
+use motion::{Layout, Outcome, Plan, Prices};
 use rate::Rate;
-use slice::{Coded, Exchange, Job, Moved};
+use slice::{Coded, Job, Moved};
 use std::sync::Arc;
 
 /// What a user may choose. All of it may change between frames.
@@ -98,6 +98,9 @@ pub struct Encoder {
     threads: usize,
     kernels: Level,
     planes: Planes,
+    /// The picture before, and how that turned out.
+    last_planes: Planes,
+    outcome: Outcome,
     held: Held,
     /// Lost frames and what refers to them; only as long as they could be held.
     lost: Vec<u32>,
@@ -130,14 +133,16 @@ struct Part<'a> {
     plan: Option<&'a Plan>,
     /// Its positions in the frame.
     at: std::ops::Range<usize>,
-    lambda: [f32; 2],
+    /// Of kinds `none`, `latent`, `motion`.
+    lambda: [f32; 3],
     lambda_kind: f32,
-    exchange: Exchange,
+    exchange: f32,
+    excess: Vec<f32>,
 }
 
 impl Part<'_> {
     fn job(&self, lambda: f32) -> Job<'_> {
-        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange }
+        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange, excess: &self.excess }
     }
 
     fn none(&self) -> Coded {
@@ -146,9 +151,8 @@ impl Part<'_> {
 
     /// From a held frame: its picture if there is a plan, else its latents.
     fn predicted(&self, frame: &HeldFrame, distance: u8) -> Coded {
-        let job = self.job(self.lambda[1]);
         let (Some(plan), Some(prior)) = (self.plan, &self.walk.prior.motion) else {
-            return job.latent(frame, distance, self.at.clone());
+            return self.job(self.lambda[1]).latent(frame, distance, self.at.clone());
         };
         let moved = Moved {
             vectors: &plan.vectors[self.at.clone()],
@@ -157,7 +161,7 @@ impl Part<'_> {
             candidates: &plan.candidates[self.at.clone()],
         };
         let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
-        job.motion(prior, &tracks, &moved, distance)
+        self.job(self.lambda[2]).motion(prior, &tracks, &moved, distance)
     }
 }
 
@@ -187,6 +191,8 @@ impl Encoder {
             threads,
             kernels: Level::best(),
             planes: Planes::for_size(info.width as usize, info.height as usize),
+            last_planes: Planes::for_size(info.width as usize, info.height as usize),
+            outcome: Outcome::default(),
             held: Held::new(HELD),
             lost: Vec::new(),
             number: 0,
@@ -222,6 +228,7 @@ impl Encoder {
         if (frame.width, frame.height) != (self.info.width as usize, self.info.height as usize) {
             return Err(Error::Unsupported("a frame has another size than its stream".into()));
         }
+        std::mem::swap(&mut self.planes, &mut self.last_planes);
         input::planes_of(frame, &mut self.planes);
         let due = self.settings.key_int_max > 0 && self.since_key >= self.settings.key_int_max;
         let key = force_key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
@@ -245,13 +252,17 @@ impl Encoder {
         self.none_cost.resize(layout.slices, (f32::INFINITY, u32::MAX));
         let reference = if key { None } else { self.held.newest().map(|f| f.number) };
         let mut plan = None;
-        if let (Some(number), Some(_), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
+        if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
             self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
-                let prices = Prices { bit: self.exchange(likely_step).latent * pack.prior.lambda[1][likely_step as usize] };
+                self.outcome.learn(self.kernels, number, &self.last_planes, picture);
+                let prices = Prices { bit: prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize] };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 plan = Some(Plan::new(self.kernels, &self.planes, frame, picture, search, &layout, prices, self.threads));
+                if let Some(plan) = &mut plan {
+                    plan.excess = self.outcome.excess(&plan.vectors, layout.columns);
+                }
             }
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
@@ -282,11 +293,6 @@ impl Encoder {
             work.whole = true;
         }
         Ok(())
-    }
-
-    fn exchange(&self, step: u8) -> Exchange {
-        let e = self.pack.prior.motion.as_ref().map(|m| m.pixel_error.map(|row| row[step as usize]));
-        e.map_or(Exchange { latent: 1.0, floor: 0.0 }, |[latent, floor]| Exchange { latent, floor })
     }
 
     fn step_of_quality(&self, step: u8, key: bool) -> u8 {
@@ -390,28 +396,35 @@ impl Encoder {
         let in_steps = |v: &[f32]| -> Vec<f32> {
             v[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect()
         };
-        let lambda = prior.lambda.map(|l| if self.settings.rdo { l[step as usize] } else { 0.0 });
+        let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
+        let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
         Part {
             walk: Walk { kernels: self.kernels, prior, step, shape: Shape { width: w, height: rows.len() }, groups },
             y: in_steps(&work.y),
             base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
             plan: work.plan.as_ref(),
-            at,
             lambda,
             // Plain rounding errs alike in every kind: there the bytes decide.
-            lambda_kind: if self.settings.rdo { lambda[1] } else { 1e6 },
-            exchange: self.exchange(step),
+            lambda_kind: if !self.settings.rdo { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
+            exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
+            excess: match &work.plan {
+                Some(p) => p.excess[at.clone()].to_vec(),
+                None => vec![1.0; at.len()],
+            },
+            at,
         }
     }
 
     /// Slices -> packet; the frame becomes a reference.
-    fn finish(&mut self, step: u8, coded: Vec<Coded>, work: Work) -> Packet {
+    fn finish(&mut self, step: u8, coded: Vec<Coded>, mut work: Work) -> Packet {
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
         let number = self.number;
         let mut slices = Vec::with_capacity(coded.len());
         let mut latents = Vec::with_capacity(coded.len());
         let mut needs = Vec::new();
         let mut references = Vec::new();
+        let expected: Vec<f32> = coded.iter().flat_map(|c| c.expected.iter().copied()).collect();
+        self.outcome.expect(number, expected, work.plan.as_mut().map(|p| std::mem::take(&mut p.excess)));
         for c in coded {
             if let Some(distance) = c.kind.distance() {
                 let n = number.wrapping_sub(distance as u32);
@@ -429,6 +442,7 @@ impl Encoder {
             // Slices of other kinds have no vectors of their own.
             let all = slices.iter().all(|s| matches!(s.0, SliceKind::Motion { .. }));
             p.prediction = if all {
+                p.base = plan.base;
                 Some(plan.prediction)
             } else {
                 let whole = [(0..work.layout.rows, self.held.made(plan.reference))];

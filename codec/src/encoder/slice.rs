@@ -18,14 +18,8 @@ pub(super) struct Coded {
     pub latents: Latents,
     /// Error of the pixels plus what the bits are worth; with packs without kind `motion`, of the latents.
     pub cost: f32,
-}
-
-/// How errors of latents (squared, in steps) and of pixels compare: of a coded block, pixels err by `latent` times its latents' error
-/// plus `floor`.
-#[derive(Clone, Copy)]
-pub(super) struct Exchange {
-    pub latent: f32,
-    pub floor: f32,
+    /// Of each coded position: what the error of its pixels should be by that of its latents alone; 0 of copied ones.
+    pub expected: Vec<f32>,
 }
 
 /// A slice's part of what [`Plan`](super::motion::Plan) found.
@@ -46,7 +40,10 @@ pub(super) struct Job<'a> {
     pub lambda: f32,
     /// The same for the choice between kinds: one value for all of them.
     pub lambda_kind: f32,
-    pub exchange: Exchange,
+    /// Error of pixels for a squared error of 1 of latents, about.
+    pub exchange: f32,
+    /// Of each position: how many times more than by its latents' error alone its pixels have erred lately.
+    pub excess: &'a [f32],
 }
 
 impl Job<'_> {
@@ -81,9 +78,7 @@ impl Job<'_> {
             }
         }
         let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.copy_error(p, &float)).sum();
-        let x = self.exchange;
-        let skipped = latents.skip.iter().filter(|s| **s).count() as f32;
-        self.coded(SliceKind::Latent { distance }, latents, io, x.latent * copied + x.floor * skipped)
+        self.coded(SliceKind::Latent { distance }, latents, io, self.exchange * copied)
     }
 
     /// With the picture of a held frame, shifted.
@@ -91,13 +86,12 @@ impl Job<'_> {
         let blocks = self.guess_blocks(moved);
         let (mut latents, mut io) = self.attempt_motion(p, tracks, moved, &blocks);
         if self.lambda > 0.0 {
-            let x = self.exchange;
-            let worth = x.latent * self.lambda;
+            let worth = self.exchange * self.lambda;
             let better: Vec<Block> = blocks
                 .iter()
                 .enumerate()
                 .map(|(i, b)| {
-                    let coded = x.latent * io.error[i] + x.floor.min(0.5 * moved.copy_error[i]) + worth * (io.bits[i] + 4.0);
+                    let coded = self.excess[i] * self.exchange * io.error[i] + worth * (io.bits[i] + 4.0);
                     if b.mode != Mode::Copy && moved.copy_error[i] < coded { Block { mode: Mode::Copy, ..*b } } else { *b }
                 })
                 .collect();
@@ -111,8 +105,8 @@ impl Job<'_> {
 
     /// Copy, difference or own latents, before the entropy model has been asked.
     fn guess_blocks(&self, moved: &Moved) -> Vec<Block> {
-        let (m, shape, x) = (self.walk.prior.channels, self.walk.shape, self.exchange);
-        let worth = x.latent * self.lambda;
+        let (m, shape) = (self.walk.prior.channels, self.walk.shape);
+        let worth = self.exchange * self.lambda;
         let n = shape.positions();
         let mut share = vec![0f32; n];
         for p in (0..n).filter(|&p| moved.candidates[p]) {
@@ -149,7 +143,7 @@ impl Job<'_> {
                     size += (1.0 + d * d).log2();
                     own += (1.0 + y * y).log2();
                 }
-                if self.lambda > 0.0 && moved.copy_error[p] < x.latent * error + x.floor.min(0.5 * moved.copy_error[p]) + worth * bits {
+                if self.lambda > 0.0 && moved.copy_error[p] < self.excess[p] * self.exchange * error + worth * bits {
                     return copy;
                 }
                 Block { mode: if own < size { Mode::Own } else { Mode::Difference }, ..copy }
@@ -233,11 +227,10 @@ impl Job<'_> {
         if kind == SliceKind::None || !io.as_predicted {
             io.rans.finish(&mut payload);
         }
-        let x = self.exchange;
-        let coded = latents.skip.iter().filter(|s| !**s).count() as f32;
-        let error = x.latent * io.error.iter().sum::<f32>() + x.floor * coded + copied;
-        let cost = error + x.latent * self.lambda_kind * payload.len() as f32 * 8.0;
-        Coded { kind, groups: self.walk.groups, cost, payload, latents }
+        let expected: Vec<f32> = io.error.iter().map(|e| self.exchange * e).collect();
+        let error: f32 = expected.iter().zip(self.excess).map(|(e, x)| e * x).sum::<f32>() + copied;
+        let cost = error + self.exchange * self.lambda_kind * payload.len() as f32 * 8.0;
+        Coded { kind, groups: self.walk.groups, cost, expected, payload, latents }
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) struct Pending {
     pub modes: Vec<Mode>,
     /// The compensated picture, of frames with slices of kind `motion`.
     pub prediction: Option<Planes>,
+    /// Latents before gain of the compensated picture, `[positions][channels]`, at least within two positions of what is coded; empty: still
+    /// to be computed.
+    pub base: Vec<f32>,
     /// Coded differences of latents.
     pub coded: Coded,
 }
@@ -75,7 +78,7 @@ impl Networks {
     fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
         let m = prior.channels;
         let rows = frame.latents.len() / m / columns;
-        let Pending { step, modes, prediction, coded } = pending;
+        let Pending { step, modes, prediction, base: known, coded } = pending;
         let whole = Area { x: 0, y: 0, width: columns, height: rows };
         let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
         let Some(mut picture) = prediction else {
@@ -91,13 +94,21 @@ impl Networks {
             prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
         for area in areas(&dilate(&map, columns, 2), columns) {
             let wide = area.grown(columns, rows);
-            let base = if area.positions(columns).all(|p| modes[p] == Mode::Own) { Vec::new() } else { self.analyse(&picture, wide, m)? };
+            let base = if !known.is_empty() || area.positions(columns).all(|p| modes[p] == Mode::Own) {
+                Vec::new()
+            } else {
+                self.analyse(&picture, wide, m)?
+            };
             let at = |p: usize, row: &mut [f32]| {
                 if modes[p] == Mode::Own {
                     return own(frame, m, p, row);
                 }
-                let q = (p / columns - wide.y) * wide.width + p % columns - wide.x;
-                row.iter_mut().zip(&base[q * m..]).zip(&scale).for_each(|((r, b), s)| *r = b * s);
+                let base = if known.is_empty() {
+                    &base[((p / columns - wide.y) * wide.width + p % columns - wide.x) * m..]
+                } else {
+                    &known[p * m..]
+                };
+                row.iter_mut().zip(base).zip(&scale).for_each(|((r, b), s)| *r = b * s);
                 if row_of[p] != u32::MAX {
                     let d = &coded.difference[row_of[p] as usize * m..];
                     row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));

@@ -122,11 +122,10 @@ impl Source<'_> {
         })
     }
 
-    fn pixel_error(&self) -> Result<[[f32; STEPS]; 2]> {
-        let v = self.f32("pixel_error")?;
-        let rows: Vec<[f32; STEPS]> = v.chunks_exact(STEPS).map(|c| c.try_into().expect("STEPS values")).collect();
-        let rows = rows.try_into().map_err(|_| bad("pixel_error", "not two rows"))?;
-        if v.iter().any(|v| !v.is_finite() || *v < 0.0) { Err(bad("pixel_error", "impossible values")) } else { Ok(rows) }
+    /// A factor for each step.
+    fn by_step(&self, name: &str) -> Result<[f32; STEPS]> {
+        let v: [f32; STEPS] = self.f32(name)?.try_into().map_err(|_| bad(name, "not a value for each step"))?;
+        if v.iter().any(|v| !v.is_finite() || *v < 0.0) { Err(bad(name, "impossible values")) } else { Ok(v) }
     }
 }
 
@@ -164,7 +163,11 @@ impl Prior {
 
         let inter = s.inter("inter", m, 2)?;
         let motion = match s.0.tensor("motion.context0.weight") {
-            Ok(_) => Some(MotionPrior { inter: s.inter("motion", m, 3)?, pixel_error: s.pixel_error()? }),
+            Ok(_) => Some(MotionPrior {
+                inter: s.inter("motion", m, 3)?,
+                pixel_error: s.by_step("motion.pixel_error")?,
+                lambda: s.by_step("motion.lambda")?,
+            }),
             Err(_) => None,
         };
 

@@ -38,16 +38,18 @@ pub(crate) struct Prior {
     pub gain: Vec<f32>,
     /// `[STEPS][channels]` in 1/65536: a decoded integer times this is the latent that synthesis takes.
     pub step_size: Vec<i32>,
-    /// Encoder: squared error (in steps) that a bit is worth in slices without and with a reference, by step.
+    /// Encoder: squared error (in steps) that a bit is worth in slices of kind `none` and `latent`, by step.
     pub lambda: [[f32; STEPS]; 2],
 }
 
 /// What kind `motion` needs.
 pub(crate) struct MotionPrior {
     pub inter: Inter,
-    /// Encoder: at each step, error of a block's pixels (see [`kernels`](lic_kernels::motion::block_error)) for a squared error of 1
-    /// (in steps) of its latents, and what no latents avoid.
-    pub pixel_error: [[f32; STEPS]; 2],
+    /// Encoder: at each step, about what error of a block's pixels (as [`block_error`](lic_kernels::motion::block_error)) comes of a squared
+    /// error of 1 (in steps) of its latents.
+    pub pixel_error: [f32; STEPS],
+    /// Encoder: as [`Prior::lambda`].
+    pub lambda: [f32; STEPS],
 }
 
 /// Distribution of each of some symbols.

@@ -1,6 +1,9 @@
 //! Motion at the encoder: vectors, the compensated picture, and what copying each block would cost in pixels.
 
+mod outcome;
 mod search;
+
+pub(super) use outcome::Outcome;
 
 use crate::held::HeldFrame;
 use crate::model::Pack;
@@ -17,6 +20,8 @@ pub(super) struct Plan {
     pub prediction: Planes,
     /// Error of each block if it copies: 0.75 x squared error of luma + 0.5 x that of chroma.
     pub copy_error: Vec<f32>,
+    /// What [`Outcome`] tells of each position.
+    pub excess: Vec<f32>,
     /// Positions where copying errs enough that coding may pay.
     pub candidates: Vec<bool>,
     /// Latents before gain of the compensated picture, `[positions][channels]`, around candidates.
@@ -59,12 +64,13 @@ impl Plan {
         let prediction = motion::compensate(level, &[(0..h, Some(picture))], &vectors, threads).expect("there is a reference");
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
         let candidates = copy_error.iter().map(|&e| e > LEAST_BITS * prices.bit).collect();
-        Plan { reference: frame.number, vectors, prediction, copy_error, candidates, base: Vec::new() }
+        Plan { reference: frame.number, vectors, prediction, copy_error, excess: Vec::new(), candidates, base: Vec::new() }
     }
 
     /// Fills in `base`.
     pub fn analyse(&mut self, networks: &mut Networks, pack: &Pack, layout: &Layout) -> crate::error::Result<()> {
-        self.base = analyse_around(networks, pack, &self.prediction, &self.candidates, layout)?;
+        // As far as synthesis will look: codec/BITSTREAM.md, section "Pictures".
+        self.base = analyse_around(networks, pack, &self.prediction, &dilate(&self.candidates, layout.columns, 1), layout)?;
         Ok(())
     }
 }
