@@ -4,6 +4,7 @@
 //! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [slices=0] [threads=0] [model=base]
 //! yuv decode IN.lic OUT.yuv [threads=0]
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
+//! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
 //! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
 //! ```
 
@@ -24,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["encode", w, h, from, to, ..] => encode(w.parse()?, h.parse()?, from, to, &args),
         ["decode", from, to, ..] => decode(from, to, &args),
         ["dump", from, to] => dump(from, to),
+        ["shares", from] => shares(from),
         ["check", from] => check(from),
         _ => Err("usage: yuv encode WIDTH HEIGHT IN.yuv OUT.lic [name=value...] | decode IN.lic OUT.yuv | check IN.lic".into()),
     }
@@ -129,6 +131,49 @@ fn dump(from: &str, to: &str) -> Result<(), Box<dyn Error>> {
         out.extend(l.skip.iter().map(|&s| s as u8));
     }
     Ok(std::fs::write(to, out)?)
+}
+
+fn shares(from: &str) -> Result<(), Box<dyn Error>> {
+    let mut decoder = Decoder::new(&Runtime::find()?, 0)?;
+    decoder.count_bits(true);
+    let data = std::fs::read(from)?;
+    let mut kinds = [0usize; 3];
+    // Of frames with a reference.
+    let (mut bytes, mut parts, mut copied, mut positions) = (0, [0f64; 4], 0, 0);
+    for f in frames(&data)? {
+        let h = bitstream::parse_header(f)?;
+        for s in &h.slices {
+            kinds[match s.kind {
+                bitstream::SliceKind::None => 0,
+                bitstream::SliceKind::Latent { .. } => 1,
+                bitstream::SliceKind::Motion { .. } => 2,
+            }] += 1;
+        }
+        let s = decoder.decode(f)?.shares;
+        if !h.key {
+            bytes += f.len();
+            parts = [parts[0] + s.maps, parts[1] + s.vectors, parts[2] + s.hyper, parts[3] + s.latents];
+            let l = decoder.latents().ok_or("no latents")?;
+            copied += l.skip.iter().filter(|s| **s).count();
+            positions += l.skip.len();
+        }
+    }
+    println!(
+        "slices: {} none, {} latent, {} motion; frames with a reference: {bytes} of {} bytes",
+        kinds[0],
+        kinds[1],
+        kinds[2],
+        data.len()
+    );
+    let total = bytes.max(1) as f64 * 8.0;
+    let share = |bits: f64| bits / total * 100.0;
+    let [maps, vectors, hyper, latents] = parts.map(share);
+    let rest = 100.0 - maps - vectors - hyper - latents;
+    let copied = copied as f64 / positions.max(1) as f64 * 100.0;
+    println!(
+        "maps {maps:.1}%  vectors {vectors:.1}%  hyper latents {hyper:.1}%  latents {latents:.1}%  headers and CRC {rest:.1}%;  positions copied {copied:.1}%"
+    );
+    Ok(())
 }
 
 fn check(from: &str) -> Result<(), Box<dyn Error>> {

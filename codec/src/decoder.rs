@@ -6,7 +6,7 @@ use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
 use crate::motion::field::{Block, FlagIo};
 use crate::motion::{self, Networks};
-use crate::prior::{MAX_LATENT, Shape, Tables};
+use crate::prior::{Heads, Kernels, MAX_LATENT, Shape, Tables};
 use crate::rans::RansDecoder;
 use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
 use crate::{PictureMut, RawFormat, StreamInfo};
@@ -25,6 +25,18 @@ pub struct Decoded {
     pub key: bool,
     /// CRC-32C over all latents: equal on every machine.
     pub latents_crc: u32,
+    /// What the frame's symbols cost, if [`Decoder::count_bits`] asked for it.
+    pub shares: Shares,
+}
+
+/// Bits by what they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Shares {
+    /// Skip maps and modes.
+    pub maps: f64,
+    pub vectors: f64,
+    pub hyper: f64,
+    pub latents: f64,
 }
 
 /// A frame's latents, for whoever computes on them instead of on pictures.
@@ -44,6 +56,7 @@ pub struct Decoder {
     runtime: Runtime,
     threads: usize,
     kernels: Level,
+    counting: bool,
     stream: Option<Stream>,
     /// Sessions outlive a change of size.
     networks: Option<(Arc<Pack>, Networks)>,
@@ -60,12 +73,24 @@ struct Stream {
 impl Decoder {
     /// threads: 0 for all cores.
     pub fn new(runtime: &Runtime, threads: u32) -> Result<Decoder> {
-        Ok(Decoder { runtime: runtime.clone(), threads: crate::threads(threads), kernels: Level::best(), stream: None, networks: None })
+        Ok(Decoder {
+            runtime: runtime.clone(),
+            threads: crate::threads(threads),
+            kernels: Level::best(),
+            counting: false,
+            stream: None,
+            networks: None,
+        })
     }
 
     /// Which twins of the integer kernels compute the prior. All give the same latents.
     pub fn set_kernels(&mut self, level: Level) {
         self.kernels = level;
+    }
+
+    /// Whether to count what symbols cost.
+    pub fn count_bits(&mut self, on: bool) {
+        self.counting = on;
     }
 
     /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
@@ -75,12 +100,14 @@ impl Decoder {
         if let Some(info) = header.stream {
             self.start(&header, info)?;
         }
-        let (threads, kernels) = (self.threads, self.kernels);
+        let (threads, kernels, counting) = (self.threads, self.kernels, self.counting);
         let Some(stream) = &mut self.stream else {
             let reference = header.references.first().copied().unwrap_or(header.number.wrapping_sub(1));
             return Err(Error::MissingReference { number: header.number, reference });
         };
-        let frame = match stream.decode(data, &header, threads, kernels) {
+        let decoded = stream.decode(data, &header, threads, kernels, counting);
+        let shares = decoded.as_ref().map_or(Shares::default(), |d| d.1);
+        let frame = match decoded.map(|d| d.0) {
             // The pictures that it is compensated from are made now: later they may be gone.
             Ok(f) if f.vectors.is_empty() => Ok(f),
             Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, threads)
@@ -103,7 +130,7 @@ impl Decoder {
         }
         stream.held.insert(frame);
         stream.last = Some(header.number);
-        Ok(Decoded { info: stream.info, number: header.number, key: header.key, latents_crc })
+        Ok(Decoded { info: stream.info, number: header.number, key: header.key, latents_crc, shares })
     }
 
     /// A key frame: takes over its description.
@@ -195,24 +222,39 @@ fn write_picture(from: &Planes, out: &mut PictureMut) {
 }
 
 impl Stream {
-    fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level) -> Result<HeldFrame> {
+    fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level, counting: bool) -> Result<(HeldFrame, Shares)> {
         let prior = &self.pack.prior;
         let (w, h) = crate::latent_size(&self.info);
         let count = header.slices.len();
         if count > h.div_ceil(2) {
             return Err(Error::Damaged(format!("{count} slices in {h} rows of latents")));
         }
-        let decode = |i: usize| -> Result<Latents> {
+        let decode = |i: usize| -> Result<(Latents, Shares)> {
             let s = &header.slices[i];
             let rows = crate::slice_latent_rows(h, i, count);
             let shape = Shape { width: w, height: rows.len() };
-            let walk = Walk { kernels, prior, step: header.step, shape, groups: s.groups };
+            let walk = Walk {
+                kernels: Kernels { level: kernels, threads: (threads / count).max(1) },
+                prior,
+                step: header.step,
+                shape,
+                groups: s.groups,
+            };
             let at = rows.start * w;
-            self.slice(&walk, s, &data[s.range.clone()], header.number, at..at + shape.positions())
+            self.slice(&walk, s, &data[s.range.clone()], header.number, at..at + shape.positions(), counting)
         };
         let slices = crate::parallel(threads, count, decode);
-        let slices = slices.into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(HeldFrame::of(header.number, header.step, slices, prior.channels))
+        let mut shares = Shares::default();
+        let mut latents = Vec::with_capacity(count);
+        for slice in slices {
+            let (l, s) = slice?;
+            latents.push(l);
+            shares.maps += s.maps;
+            shares.vectors += s.vectors;
+            shares.hyper += s.hyper;
+            shares.latents += s.latents;
+        }
+        Ok((HeldFrame::of(header.number, header.step, latents, prior.channels), shares))
     }
 
     /// Fills in the compensated picture of a frame with slices of kind `motion`.
@@ -248,11 +290,26 @@ impl Stream {
         Ok(frame)
     }
 
-    fn slice(&self, walk: &Walk, s: &SliceHeader, data: &[u8], number: u32, positions: std::ops::Range<usize>) -> Result<Latents> {
+    fn slice(
+        &self,
+        walk: &Walk,
+        s: &SliceHeader,
+        data: &[u8],
+        number: u32,
+        positions: std::ops::Range<usize>,
+        counting: bool,
+    ) -> Result<(Latents, Shares)> {
         let Some((crc, symbols)) = data.split_at_checked(4) else {
             return Err(Error::Damaged("a slice has no CRC".into()));
         };
-        let mut io = Reader { tables: &walk.prior.tables, rans: RansDecoder::new(symbols), nothing: symbols.is_empty() };
+        let mut io = Reader {
+            tables: &walk.prior.tables,
+            rans: RansDecoder::new(symbols),
+            nothing: symbols.is_empty(),
+            counting,
+            in_vectors: false,
+            shares: Shares::default(),
+        };
         let latents = match s.kind {
             SliceKind::None => walk.none(&mut io),
             SliceKind::Latent { distance } => {
@@ -272,10 +329,11 @@ impl Stream {
                 walk.motion(&frame.tracks(walk.prior.channels, walk.shape.width, positions.start), &prior.inter, &mut io)
             }
         };
+        let shares = io.shares;
         if !io.rans.finish() || latents.crc().to_le_bytes() != crc {
             return Err(Error::Damaged(format!("a slice of frame {number} fails its CRC")));
         }
-        Ok(latents)
+        Ok((latents, shares))
     }
 }
 
@@ -284,6 +342,21 @@ struct Reader<'a> {
     rans: RansDecoder<'a>,
     /// A slice without bytes copies all of its reference.
     nothing: bool,
+    counting: bool,
+    in_vectors: bool,
+    shares: Shares,
+}
+
+impl Reader<'_> {
+    fn values(&mut self, mean: &[i16], scale: &[u8], out: &mut [i16]) -> f64 {
+        for ((o, &m), &s) in out.iter_mut().zip(mean).zip(scale) {
+            *o = self.tables.decode(&mut self.rans, m, s).clamp(-MAX_LATENT, MAX_LATENT) as i16;
+        }
+        if !self.counting {
+            return 0.0;
+        }
+        out.iter().zip(mean).zip(scale).map(|((&k, &m), &s)| self.tables.bits(k as i32, m, s) as f64).sum()
+    }
 }
 
 impl FlagIo for Reader<'_> {
@@ -292,12 +365,17 @@ impl FlagIo for Reader<'_> {
             return true;
         }
         let f = self.rans.peek() < p;
-        if f {
-            self.rans.advance(0, p)
-        } else {
-            self.rans.advance(p, 32768 - p)
+        let (start, freq) = if f { (0, p) } else { (p, 32768 - p) };
+        self.rans.advance(start, freq);
+        if self.counting {
+            let share = if self.in_vectors { &mut self.shares.vectors } else { &mut self.shares.maps };
+            *share -= (freq as f64 / 32768.0).log2();
         }
         f
+    }
+
+    fn vectors(&mut self, on: bool) {
+        self.in_vectors = on;
     }
 }
 
@@ -307,12 +385,13 @@ impl SymbolIo for Reader<'_> {
     }
 
     fn hyper(&mut self, _: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
-        for ((o, &m), &s) in out.iter_mut().zip(mean).zip(scale) {
-            *o = self.tables.decode(&mut self.rans, m, s).clamp(-MAX_LATENT, MAX_LATENT) as i16;
-        }
+        self.shares.hyper += self.values(mean, scale, out);
     }
 
-    fn latents(&mut self, _: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
-        self.hyper(0, mean, scale, out);
+    fn latents(&mut self, positions: &[usize], heads: &Heads, m: usize, n: usize, values: &mut [i16]) {
+        for (row, &p) in positions.iter().enumerate() {
+            let at = row * m..row * m + n;
+            self.shares.latents += self.values(&heads.mean[at.clone()], &heads.scale[at], &mut values[p * m..p * m + n]);
+        }
     }
 }

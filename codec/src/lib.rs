@@ -20,7 +20,7 @@ mod prior;
 mod rans;
 mod slice;
 
-pub use decoder::{Decoded, Decoder, LatentsView};
+pub use decoder::{Decoded, Decoder, LatentsView, Shares};
 pub use encoder::{Encoder, Inter, Packet, Settings};
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};

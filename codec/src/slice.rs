@@ -16,8 +16,9 @@ pub(crate) trait SymbolIo: FlagIo {
     fn wanted(&self, position: usize) -> Block;
     /// The hyper latents of the `row`-th sent cell.
     fn hyper(&mut self, row: usize, mean: &[i16], scale: &[u8], out: &mut [i16]);
-    /// The coded channels of one position.
-    fn latents(&mut self, position: usize, mean: &[i16], scale: &[u8], out: &mut [i16]);
+    /// The coded channels of some positions; `heads` has a row of `m` for each, `values` a row of `m` for every position of the slice,
+    /// of which the first `n` are coded.
+    fn latents(&mut self, positions: &[usize], heads: &Heads, m: usize, n: usize, values: &mut [i16]);
 }
 
 /// What every slice of a frame shares.
@@ -329,10 +330,7 @@ impl Walk<'_> {
 
     fn rows(&self, heads: &Heads, positions: impl Iterator<Item = usize>, values: &mut [i16], io: &mut impl SymbolIo) {
         let (m, n) = (self.prior.channels, self.coded_channels());
-        for (row, p) in positions.enumerate() {
-            let at = row * m;
-            io.latents(p, &heads.mean[at..at + n], &heads.scale[at..at + n], &mut values[p * m..p * m + n]);
-        }
+        io.latents(&positions.collect::<Vec<_>>(), heads, m, n, values);
     }
 }
 

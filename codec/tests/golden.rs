@@ -1,13 +1,15 @@
-//! Streams of the first version, decoded for ever: the frozen tiny pack, frames from 175x143 (static, four slices, changing
-//! steps and groups) and 160x96 (moving), and the CRC-32C of each frame's latents.
+//! Streams of the first version, decoded for ever: the frozen tiny packs, frames from 175x143 (static, four slices, changing
+//! steps and groups) and 160x96 (moving; in shifted also slices of kind `motion`), and the CRC-32C of each frame's latents.
 //!
 //! `LIC_WRITE_GOLDEN=1 cargo test --release -p lic-codec --test golden` writes them anew: only for a new version of the format.
 
 mod common;
 
-use common::{MOVING, STATIC, golden, runtime, tiny};
+use common::{MOVING, STATIC, golden, runtime, tiny, tiny_motion};
 use lic_codec::{Decoder, Settings, bitstream};
 use lic_kernels::Level;
+
+const NAMES: [&str; 3] = ["static", "moving", "shifted"];
 
 fn write() {
     let mut stream = Vec::new();
@@ -25,7 +27,10 @@ fn write() {
     // A rate too low for the picture: channel groups are cut.
     let moving = MOVING.stream(Settings { quality: 70.0, bitrate: 20, ..Settings::default() }, 6);
     std::fs::write(golden("moving.lic"), moving.iter().flat_map(|p| p.data.clone()).collect::<Vec<u8>>()).unwrap();
-    for name in ["static", "moving"] {
+    let mut e = MOVING.encoder_with(tiny_motion(), Settings { slices: 2, quality: 45.0, ..Settings::default() });
+    let shifted = (0..8).flat_map(|t| MOVING.encode(&mut e, t, false).data).collect::<Vec<u8>>();
+    std::fs::write(golden("shifted.lic"), shifted).unwrap();
+    for name in NAMES {
         let lines: String = crcs(name, Level::Scalar).iter().map(|c| format!("{c:08x}\n")).collect();
         std::fs::write(golden(&format!("{name}.crc")), lines).unwrap();
     }
@@ -50,7 +55,7 @@ fn golden_streams_decode_to_the_same_latents() {
     if std::env::var_os("LIC_WRITE_GOLDEN").is_some() {
         write();
     }
-    for name in ["static", "moving"] {
+    for name in NAMES {
         let text = std::fs::read_to_string(golden(&format!("{name}.crc"))).unwrap();
         let expect: Vec<u32> = text.lines().map(|l| u32::from_str_radix(l, 16).unwrap()).collect();
         for level in Level::available() {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
 use crate::motion::{Area, Networks, compensate};
-use crate::prior::{Prior, Shape};
+use crate::prior::{Kernels, Prior, Shape};
 use crate::slice::Walk;
 use crate::{RawFrame, StreamInfo};
 use lic_kernels::Level;
@@ -399,7 +399,13 @@ impl Encoder {
         let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
         let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
         Part {
-            walk: Walk { kernels: self.kernels, prior, step, shape: Shape { width: w, height: rows.len() }, groups },
+            walk: Walk {
+                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.slices).max(1) },
+                prior,
+                step,
+                shape: Shape { width: w, height: rows.len() },
+                groups,
+            },
             y: in_steps(&work.y),
             base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
             plan: work.plan.as_ref(),

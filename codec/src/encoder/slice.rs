@@ -5,7 +5,7 @@ use crate::bitstream::SliceKind;
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, FlagIo};
-use crate::prior::{MAX_LATENT, MotionPrior, Tables, latent_to_activation, mean_to_activation};
+use crate::prior::{Heads, MAX_LATENT, MotionPrior, Tables, latent_to_activation, mean_to_activation};
 use crate::rans::RansEncoder;
 use crate::slice::{Latents, Reference, SymbolIo, Tracks, Walk};
 use lic_kernels::motion::Vector;
@@ -248,7 +248,7 @@ struct Writer<'a> {
     rans: RansEncoder,
     /// What latents should be, `[positions][channels]`.
     y: std::borrow::Cow<'a, [f32]>,
-    channels: usize,
+    threads: usize,
     lambda: f32,
     blocks: Vec<Block>,
     /// Every flag so far was true.
@@ -266,7 +266,7 @@ impl<'a> Writer<'a> {
             tables: &job.walk.prior.tables,
             rans: RansEncoder::default(),
             y: y.into(),
-            channels: job.walk.prior.channels,
+            threads: job.walk.kernels.threads,
             lambda: job.lambda,
             blocks,
             as_predicted: true,
@@ -323,19 +323,42 @@ impl SymbolIo for Writer<'_> {
         }
     }
 
-    fn latents(&mut self, position: usize, mean: &[i16], scale: &[u8], out: &mut [i16]) {
-        let y = &self.y[position * self.channels..][..self.channels];
-        let (mut bits, mut error) = (0.0, 0.0);
-        for (((o, &y), &m), &s) in out.iter_mut().zip(y).zip(mean).zip(scale) {
-            let (k, b) = choose(self.tables, self.lambda, y, m, s);
-            *o = k as i16;
-            bits += b;
-            error += (y - k as f32) * (y - k as f32);
-            self.tables.encode(&mut self.rans, k, m, s);
+    fn latents(&mut self, positions: &[usize], heads: &Heads, m: usize, n: usize, values: &mut [i16]) {
+        /// Positions that are worth a thread of their own.
+        const ENOUGH: usize = 64;
+        let parts = self.threads.min(positions.len() / ENOUGH).max(1);
+        let each = positions.len().div_ceil(parts);
+        let choose = |i: usize| {
+            let from = (i * each).min(positions.len());
+            let part = &positions[from..((i + 1) * each).min(positions.len())];
+            let mut chosen = Vec::with_capacity(part.len() * n);
+            let costs: Vec<(f32, f32)> = part
+                .iter()
+                .enumerate()
+                .map(|(row, &p)| {
+                    let (at, y) = ((from + row) * m, &self.y[p * m..][..m]);
+                    let (mut bits, mut error) = (0.0, 0.0);
+                    for ((&y, &mean), &scale) in y[..n].iter().zip(&heads.mean[at..]).zip(&heads.scale[at..]) {
+                        let (k, b) = choose(self.tables, self.lambda, y, mean, scale);
+                        chosen.push(k as i16);
+                        bits += b;
+                        error += (y - k as f32) * (y - k as f32);
+                    }
+                    // Channels that are cut are lost whole (a reference's value, where there is one, does a little better).
+                    (bits, error + y[n..].iter().map(|y| y * y).sum::<f32>())
+                })
+                .collect();
+            (chosen, costs)
+        };
+        let parts = crate::parallel(parts, parts, choose);
+        let (chosen, costs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let rows = chosen.iter().flat_map(|c| c.chunks_exact(n)).zip(costs.iter().flatten());
+        for ((row, &p), (chosen, &(bits, error))) in positions.iter().enumerate().zip(rows) {
+            values[p * m..p * m + n].copy_from_slice(chosen);
+            (self.bits[p], self.error[p]) = (bits, error);
+            for ((&k, &mean), &scale) in chosen.iter().zip(&heads.mean[row * m..]).zip(&heads.scale[row * m..]) {
+                self.tables.encode(&mut self.rans, k as i32, mean, scale);
+            }
         }
-        // Channels that are cut are lost whole (a reference's value, where there is one, does a little better).
-        error += y[out.len()..].iter().map(|y| y * y).sum::<f32>();
-        self.bits[position] = bits;
-        self.error[position] = error;
     }
 }

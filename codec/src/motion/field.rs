@@ -22,6 +22,17 @@ const OTHERS: usize = 12;
 const COMPONENTS: usize = OTHERS + 4;
 const COMPONENT: usize = 3 + 1 + 14 + 14;
 
+/// First probabilities, measured on validation clips (codec/BITSTREAM.md, section "Field").
+const INIT_OWN: [u16; 3] = [400, 4800, 13000];
+const INIT_MEDIAN: [u16; 12] = [20000, 28700, 28800, 32300, 9700, 17900, 23900, 29800, 4400, 10900, 18600, 27000];
+const INIT_OTHERS: [u16; 4] = [11500, 12000, 4800, 3100];
+const INIT_COMPONENT: [u16; COMPONENT] = [
+    9000, 8400, 4500,  // is zero
+    15800, // is negative
+    25600, 25000, 24800, 23300, 21700, 17400, 8900, 3800, 1500, 1500, 1500, 1500, 1500, 1500, // is longer
+    17900, 18800, 17400, 16100, 15500, 14700, 8200, 7000, 6600, 6600, 6600, 6600, 6600, 6600, // next bit
+];
+
 /// What is known of a block once its field entry is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Block {
@@ -53,24 +64,24 @@ pub(crate) struct Prediction {
 /// Codes one flag: (probability of true in 1/32768, wanted) -> the flag. Decoders ignore what is wanted.
 pub(crate) trait FlagIo {
     fn flag(&mut self, p: u32, want: bool) -> bool;
+    /// The flags that follow are a vector's (or, if not, a map's), for who counts.
+    fn vectors(&mut self, _: bool) {}
 }
 
 impl<'a> Field<'a> {
     /// `copy_init`: first probabilities of the copy flags ([`Prior::skip_init`](crate::prior::Prior)).
     pub fn new(columns: usize, rows: usize, last_copy: &'a [bool], last: &'a [Vector], copy_init: &[u16; 16]) -> Field<'a> {
-        let even = |p: u16| Adaptive::new(p);
-        let mut vector = [even(16384); VECTOR_CONTEXTS];
-        for (i, v) in vector[..OTHERS].iter_mut().enumerate() {
-            // More often where the neighbours' vectors were as predicted.
-            *v = even([31000, 24000, 16384][i / 4]);
-        }
+        let begin = |p: u16| Adaptive::new(p);
+        let mut vector = [begin(16384); VECTOR_CONTEXTS];
+        let parts = [&INIT_MEDIAN[..], &INIT_OTHERS, &INIT_COMPONENT, &INIT_COMPONENT];
+        vector.iter_mut().zip(parts.into_iter().flatten()).for_each(|(v, &p)| *v = begin(p));
         Field {
             columns,
             blocks: Vec::with_capacity(columns * rows),
             surprise: Vec::with_capacity(columns * rows),
             last_copy,
             last,
-            contexts: Contexts { copy: copy_init.map(even), own: [1000, 8000, 16384].map(even), vector },
+            contexts: Contexts { copy: copy_init.map(begin), own: INIT_OWN.map(begin), vector },
         }
     }
 
@@ -131,11 +142,13 @@ impl<'a> Field<'a> {
             flag(&mut self.contexts.own[at], want.mode == Mode::Own, io)
         };
         let p = self.predict();
+        io.vectors(true);
         let models = &mut self.contexts.vector;
         let vector = vector(&p, copy, want.vector, |c, want| match c {
             Some(c) => flag(&mut models[c], want, io),
             None => io.flag(16384, want),
         });
+        io.vectors(false);
         let (dx, dy) = (vector.x as i32 - p.median.x as i32, vector.y as i32 - p.median.y as i32);
         self.surprise.push(dx.unsigned_abs() + dy.unsigned_abs());
         let block = Block {

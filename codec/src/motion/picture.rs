@@ -195,9 +195,38 @@ pub(crate) fn compensate(
 ) -> Option<Planes> {
     let first = slices.iter().find_map(|s| s.1)?;
     let mut out = Planes::for_size(first.width, first.height);
-    let _ = threads;
-    for (rows, reference) in slices {
-        motion::compensate(level, reference.unwrap_or(first), vectors, rows.clone(), &mut out);
+    let (columns, rows) = (first.width / 16, first.height / 16);
+    let each = rows.div_ceil(threads.max(1));
+    // Bands of block rows, cut where a thread's part or a slice ends.
+    let (mut y, mut u, mut v) = (&mut out.y[..], &mut out.u[..], &mut out.v[..]);
+    let mut bands: Vec<Vec<_>> = (0..rows.div_ceil(each)).map(|_| Vec::new()).collect();
+    for (range, reference) in slices {
+        let mut from = range.start;
+        while from < range.end {
+            let to = range.end.min((from / each + 1) * each);
+            let n = (to - from) * columns;
+            let parts = (take(&mut y, 256 * n), take(&mut u, 64 * n), take(&mut v, 64 * n));
+            bands[from / each].push((from..to, reference.unwrap_or(first), parts));
+            from = to;
+        }
     }
+    let run = |bands: Vec<(std::ops::Range<usize>, &Planes, _)>| {
+        for (rows, reference, (y, u, v)) in bands {
+            motion::compensate_rows(level, reference, vectors, rows, motion::Bands { y, u, v });
+        }
+    };
+    std::thread::scope(|s| {
+        let mut bands = bands.into_iter();
+        let own = bands.next();
+        bands.for_each(|b| drop(s.spawn(|| run(b))));
+        own.map(run);
+    });
     Some(out)
+}
+
+/// The first `n` of what is left.
+fn take<'a>(rest: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
+    let (part, more) = std::mem::take(rest).split_at_mut(n);
+    *rest = more;
+    part
 }

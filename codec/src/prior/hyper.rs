@@ -42,9 +42,9 @@ impl Hyper {
             }
         }
         let (mut t, mut z) = (Vec::new(), Vec::new());
-        self.analysis0.apply(k, &rows, None, &mut t);
+        k.linear(&self.analysis0, &rows, None, &mut t);
         debug_assert_eq!(t.len(), cells.len() * 4 * n);
-        self.analysis1.apply(k, &t, None, &mut z);
+        k.linear(&self.analysis1, &t, None, &mut z);
         for v in &mut z {
             *v = ((*v as i32 + (1 << (ACTIVATION_BITS - 1))) >> ACTIVATION_BITS) as i16;
         }
@@ -56,7 +56,7 @@ impl Hyper {
         let n = self.features();
         let x: Vec<i16> = z.iter().map(|&v| super::latent_to_activation(v)).collect();
         let mut t = Vec::new();
-        self.synthesis.apply(k, &x, None, &mut t);
+        k.linear(&self.synthesis, &x, None, &mut t);
         let mut dense = vec![0i16; shape.positions() * n];
         let cw = shape.width.div_ceil(2);
         for (row, &c) in t.chunks_exact(4 * n).zip(cells) {

@@ -60,8 +60,8 @@ impl Inter {
         let n = self.context0.inputs();
         let dense = self.hyper.synthesise(k, z, shape, cells);
         let mut x = vec![0i16; coded.len() * n];
-        self.hyper.smooth.apply(k, &dense, shape.width, shape.height, &coded, &mut x, n, 0);
-        self.reference.apply(k, known.around, shape.width, shape.height, &coded, &mut x, n, h + m);
+        self.hyper.smooth.apply(k.level, &dense, shape.width, shape.height, &coded, &mut x, n, 0);
+        self.reference.apply(k.level, known.around, shape.width, shape.height, &coded, &mut x, n, h + m);
         for ((row, &p), flags) in x.chunks_exact_mut(n).zip(&coded).zip(&known.flags) {
             let at = p as usize * m..(p as usize + 1) * m;
             for (x, &r) in row[h..].iter_mut().zip(&known.reference[at.clone()]) {
@@ -74,8 +74,8 @@ impl Inter {
         }
         let (mut t, mut context) = (Vec::new(), Vec::new());
         let c = self.context0.outputs();
-        self.context0.apply(k, &x, Some(&self.context_bias[step as usize * c..][..c]), &mut t);
-        self.context1.apply(k, &t, None, &mut context);
+        k.linear(&self.context0, &x, Some(&self.context_bias[step as usize * c..][..c]), &mut t);
+        k.linear(&self.context1, &t, None, &mut context);
         InterContext { shape, reference: known.reference, coded, context }
     }
 
@@ -83,7 +83,7 @@ impl Inter {
     pub fn first(&self, k: Kernels, c: &InterContext, rows: &[u32]) -> Heads {
         let (mut x, mut out) = (Vec::new(), Vec::new());
         super::gather(&c.context, self.first.inputs(), rows.iter().map(|&r| r as usize), &mut x);
-        self.first.apply(k, &x, None, &mut out);
+        k.linear(&self.first, &x, None, &mut out);
         self.heads(&out, c, rows)
     }
 
@@ -96,10 +96,10 @@ impl Inter {
         for (row, &r) in x.chunks_exact_mut(n + m).zip(rows) {
             row[..n].copy_from_slice(&c.context[r as usize * n..][..n]);
         }
-        self.spatial.apply(k, known, c.shape.width, c.shape.height, &positions, &mut x, n + m, n);
+        self.spatial.apply(k.level, known, c.shape.width, c.shape.height, &positions, &mut x, n + m, n);
         let (mut t, mut out) = (Vec::new(), Vec::new());
-        self.second0.apply(k, &x, None, &mut t);
-        self.second1.apply(k, &t, None, &mut out);
+        k.linear(&self.second0, &x, None, &mut t);
+        k.linear(&self.second1, &t, None, &mut out);
         self.heads(&out, c, rows)
     }
 

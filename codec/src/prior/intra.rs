@@ -23,10 +23,10 @@ impl Intra {
         let n = self.hyper.features();
         let dense = self.hyper.synthesise(k, z, shape, &cells);
         let mut smooth = vec![0i16; all.len() * n];
-        self.hyper.smooth.apply(k, &dense, shape.width, shape.height, &all, &mut smooth, n, 0);
+        self.hyper.smooth.apply(k.level, &dense, shape.width, shape.height, &all, &mut smooth, n, 0);
         let mut out = Vec::new();
         let m = self.context.outputs();
-        self.context.apply(k, &smooth, Some(&self.context_bias[step as usize * m..][..m]), &mut out);
+        k.linear(&self.context, &smooth, Some(&self.context_bias[step as usize * m..][..m]), &mut out);
         out
     }
 
@@ -34,7 +34,7 @@ impl Intra {
     pub fn first(&self, k: Kernels, context: &[i16], positions: &[u32]) -> Heads {
         let (mut x, mut out) = (Vec::new(), Vec::new());
         gather(context, self.first.inputs(), positions.iter().map(|&p| p as usize), &mut x);
-        self.first.apply(k, &x, None, &mut out);
+        k.linear(&self.first, &x, None, &mut out);
         heads(&out, self.first.outputs() / 2)
     }
 
@@ -45,10 +45,10 @@ impl Intra {
         for (row, &p) in x.chunks_exact_mut(c + m).zip(positions) {
             row[..c].copy_from_slice(&context[p as usize * c..][..c]);
         }
-        self.spatial.apply(k, known, shape.width, shape.height, positions, &mut x, c + m, c);
+        self.spatial.apply(k.level, known, shape.width, shape.height, positions, &mut x, c + m, c);
         let (mut t, mut out) = (Vec::new(), Vec::new());
-        self.second0.apply(k, &x, None, &mut t);
-        self.second1.apply(k, &t, None, &mut out);
+        k.linear(&self.second0, &x, None, &mut t);
+        k.linear(&self.second1, &t, None, &mut out);
         heads(&out, m)
     }
 }

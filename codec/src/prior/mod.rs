@@ -14,7 +14,7 @@ pub(crate) use intra::Intra;
 pub(crate) use tables::Tables;
 
 use crate::bitstream::STEPS;
-use lic_kernels::Level;
+use lic_kernels::{Level, Linear};
 
 /// Fraction bits of activations.
 pub(crate) const ACTIVATION_BITS: u32 = 6;
@@ -131,5 +131,30 @@ pub(crate) fn gather(from: &[i16], n: usize, rows: impl Iterator<Item = usize>, 
     }
 }
 
-/// Which twins of the kernels compute.
-pub(crate) type Kernels = Level;
+/// What computes: which twins of the kernels, on how many threads. The result depends on neither.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernels {
+    pub level: Level,
+    pub threads: usize,
+}
+
+impl Kernels {
+    /// [`Linear::apply`] with the rows spread over the threads.
+    pub fn linear(self, layer: &Linear, x: &[i16], bias: Option<&[i32]>, out: &mut Vec<i16>) {
+        /// Rows that are worth a thread of their own.
+        const ENOUGH: usize = 96;
+        let rows = x.len() / layer.inputs();
+        let parts = self.threads.min(rows / ENOUGH).max(1);
+        if parts == 1 {
+            return layer.apply(self.level, x, bias, out);
+        }
+        let each = rows.div_ceil(parts);
+        let part = |i: usize| {
+            let mut out = Vec::new();
+            let (from, to) = ((i * each).min(rows), ((i + 1) * each).min(rows));
+            layer.apply(self.level, &x[from * layer.inputs()..to * layer.inputs()], bias, &mut out);
+            out
+        };
+        *out = crate::parallel(parts, parts, part).concat();
+    }
+}

@@ -11,10 +11,19 @@ pub fn golden(name: &str) -> std::path::PathBuf {
 
 /// The tiny pack, also where decoders look for packs.
 pub fn tiny() -> Arc<Pack> {
+    pack("tiny")
+}
+
+/// The same with a prior for kind `motion`.
+pub fn tiny_motion() -> Arc<Pack> {
+    pack("tiny-motion")
+}
+
+fn pack(name: &str) -> Arc<Pack> {
     static ONCE: Once = Once::new();
     // SAFETY: every test of the program goes through here before it reads the environment.
     ONCE.call_once(|| unsafe { std::env::set_var("LIC_MODELS", golden("")) });
-    Pack::open(golden("tiny").to_str().unwrap()).unwrap()
+    Pack::open(golden(name).to_str().unwrap()).unwrap()
 }
 
 pub fn runtime() -> Runtime {
@@ -61,7 +70,11 @@ impl Camera {
     }
 
     pub fn encoder(&self, settings: Settings) -> Encoder {
-        Encoder::new(tiny(), &runtime(), self.info(), settings).unwrap()
+        self.encoder_with(tiny(), settings)
+    }
+
+    pub fn encoder_with(&self, pack: Arc<Pack>, settings: Settings) -> Encoder {
+        Encoder::new(pack, &runtime(), self.info(), settings).unwrap()
     }
 
     pub fn encode(&self, e: &mut Encoder, t: i32, key: bool) -> Packet {

@@ -103,22 +103,38 @@ impl SearchPlane {
     /// upper half of the block only.
     #[allow(clippy::too_many_arguments)]
     pub fn sad(&self, level: Level, current: &[u8], stride: usize, bx: usize, by: usize, v: Vector, limit: u32) -> u32 {
-        let (x, y) = ((bx + MARGIN) as isize + (v.x >> 2) as isize, (by + MARGIN) as isize + (v.y >> 2) as isize);
-        let (more_x, more_y) = (v.x & 3 == 3, v.y & 3 == 3);
-        let lines = self.height + 2 * MARGIN;
-        if x < 0 || y < 0 || x as usize + 16 + more_x as usize > self.stride() || y as usize + 16 + more_y as usize > lines {
-            return u32::MAX;
-        }
-        let at = y as usize * self.stride() + x as usize;
-        let position = ((v.y & 3) * 4 + (v.x & 3)) as usize;
-        let first = &self.planes[FIRST[position] as usize][at + more_y as usize * self.stride()..];
-        let second = &self.planes[SECOND[position] as usize][at + more_x as usize..];
+        let Some((first, second)) = self.nearest(bx, by, v) else { return u32::MAX };
         let a = &current[by * stride + bx..];
         let upper = sad8(level, a, stride, first, second, self.stride());
         if upper > limit {
             return upper;
         }
         upper + sad8(level, &a[8 * stride..], stride, &first[8 * self.stride()..], &second[8 * self.stride()..], self.stride())
+    }
+
+    /// Sum of squared differences likewise.
+    pub fn sse(&self, level: Level, current: &[u8], stride: usize, bx: usize, by: usize, v: Vector) -> u32 {
+        let Some((first, second)) = self.nearest(bx, by, v) else { return u32::MAX };
+        let mut block = [0u8; 256];
+        for (r, row) in block.chunks_exact_mut(16).enumerate() {
+            let (a, b) = (&first[r * self.stride()..][..16], &second[r * self.stride()..][..16]);
+            row.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = (*a as u16 + *b as u16).div_ceil(2) as u8);
+        }
+        sse16(level, &current[by * stride + bx..], stride, &block, 16)
+    }
+
+    /// The two planes whose mean is the block at `v`, from its first sample on; None if it leaves them.
+    fn nearest(&self, bx: usize, by: usize, v: Vector) -> Option<(&[u8], &[u8])> {
+        let (x, y) = ((bx + MARGIN) as isize + (v.x >> 2) as isize, (by + MARGIN) as isize + (v.y >> 2) as isize);
+        let (more_x, more_y) = (v.x & 3 == 3, v.y & 3 == 3);
+        let lines = self.height + 2 * MARGIN;
+        if x < 0 || y < 0 || x as usize + 16 + more_x as usize > self.stride() || y as usize + 16 + more_y as usize > lines {
+            return None;
+        }
+        let at = y as usize * self.stride() + x as usize;
+        let position = ((v.y & 3) * 4 + (v.x & 3)) as usize;
+        let first = &self.planes[FIRST[position] as usize][at + more_y as usize * self.stride()..];
+        Some((first, &self.planes[SECOND[position] as usize][at + more_x as usize..]))
     }
 }
 

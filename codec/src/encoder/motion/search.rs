@@ -85,6 +85,18 @@ impl Block16<'_> {
         }
     }
 
+    /// Most blocks are copied, and then squared error is what counts: a predicted vector may be worth its saved bits.
+    fn settle(&self, prices: Prices) -> Vector {
+        let cost = |v: Vector| {
+            let e = self.search.sse(self.level, &self.current.y, self.current.width, self.x, self.y, v);
+            0.75 * e as f32 + prices.bit * self.field.bits(&self.prediction, true, v)
+        };
+        let found = self.best.2;
+        let others = self.prediction.others.iter().copied().filter(|v| *v != found);
+        let predicted = std::iter::once(self.prediction.median).filter(|v| *v != found).chain(others);
+        predicted.map(|v| (cost(v), v)).fold((cost(found), found), |a, b| if b.0 < a.0 { b } else { a }).1
+    }
+
     fn grid(&mut self) {
         let c = whole(self.best.2);
         for dy in (-GRID..=GRID).step_by(PITCH as usize) {
@@ -146,7 +158,7 @@ pub(super) fn slice(
                 b.square(1);
             }
         }
-        let vector = b.best.2;
+        let vector = b.settle(prices);
         field.code(Block { mode: Mode::Copy, vector }, &mut Nowhere);
     }
     field.blocks.iter().map(|b| b.vector).collect()
