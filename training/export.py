@@ -1,7 +1,8 @@
 """Trained weights -> a model pack: analysis.onnx, synthesis.onnx, prior.safetensors (model.toml is written by hand and by evaluate.py).
 
 export.py CONFIG RUN OUT [WEIGHTS]    RUN: a folder of checkpoints (the furthest stage of each network counts), or one file
-of weights. WEIGHTS: also all networks as fp16, for a later training to start from (--init).
+of weights. WEIGHTS: all networks as fp16, for a later training to start from (--init): read first, for what the run did not train, and
+written.
 """
 import sys
 import tomllib
@@ -158,7 +159,7 @@ def skip_init():
 
 @torch.no_grad()
 def pixel_error(ae, pictures=40, crop=256):
-    """f32 of the 64 steps: c, so that the pixel error of a 16x16 block (0.75 x squared error of luma + 0.5 x that of chroma, in code
+    """f32 of the 64 steps: c, so that the pixel error of a 16x16 block (0.75 x squared error of luma + 1.25 x that of chroma, in code
     values) is about c * e, with e the squared error (in steps) of its latents. Least squares over val pictures. Flat blocks err less,
     detailed ones more: the encoder corrects it block by block."""
     ae.to(memory_format=torch.channels_last)  # several times faster
@@ -177,17 +178,17 @@ def pixel_error(ae, pictures=40, crop=256):
                 k = v.sign() * (v.abs() + 0.5 - dead).floor()
                 luma, chroma = ((a - b).square() for a, b in zip(to_codes(*unpack(ae.decode(k, q))), source))
                 e = (v - k).square().sum(1).flatten().double()
-                up += (e * (0.75 * blocks(luma, 16) + 0.5 * blocks(chroma, 8))).sum().item()
+                up += (e * (0.75 * blocks(luma, 16) + 1.25 * blocks(chroma, 8))).sum().item()
                 down += (e * e).sum().item()
         fits.append(up / down)
     return np.exp(np.interp(np.linspace(0, KNOTS - 1, STEPS), np.arange(KNOTS), np.log(fits))).astype(np.float32)
 
 
-def furthest(run):
-    """ae, intra, inter and motion from the latest stage of a run that trained them."""
+def furthest(run, weights=None):
+    """ae, intra, inter and motion from the latest stage of a run that trained them; what it did not train, from earlier weights."""
     if run.is_file():
         return torch.load(run)
-    out = {}
+    out = torch.load(weights) if weights and Path(weights).exists() else {}
     for stage, keys in (("a", ("ae", "intra")), ("b", ("inter",)), ("c-intra", ("ae", "intra")), ("c-inter", ("inter",)), ("d", ("motion",)), ("d-q", ("motion",))):
         if (run / f"{stage}.pt").exists():
             s = torch.load(run / f"{stage}.pt")
@@ -197,7 +198,7 @@ def furthest(run):
 
 def main():
     cfg = tomllib.loads(Path(sys.argv[1]).read_text())
-    s, out = furthest(Path(sys.argv[2])), Path(sys.argv[3])
+    s, out = furthest(Path(sys.argv[2]), sys.argv[4] if len(sys.argv) > 4 else None), Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
     ae, intra, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), InterPrior(**cfg["inter"])
     nets = {"ae": ae, "intra": intra, "inter": inter}

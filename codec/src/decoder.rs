@@ -57,6 +57,7 @@ pub struct Decoder {
     threads: usize,
     kernels: Level,
     counting: bool,
+    int8: bool,
     stream: Option<Stream>,
     /// Sessions outlive a change of size.
     networks: Option<(Arc<Pack>, Networks)>,
@@ -78,6 +79,7 @@ impl Decoder {
             threads: crate::threads(threads),
             kernels: Level::best(),
             counting: false,
+            int8: true,
             stream: None,
             networks: None,
         })
@@ -91,6 +93,12 @@ impl Decoder {
     /// Whether to count what symbols cost.
     pub fn count_bits(&mut self, on: bool) {
         self.counting = on;
+    }
+
+    /// Whether pictures of slices of kind `motion` come from the int8 networks, as the encoder's do (the default), or from the float
+    /// ones, which drift away from them: for measuring how far. Before the first frame.
+    pub fn use_int8(&mut self, on: bool) {
+        self.int8 = on;
     }
 
     /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
@@ -110,7 +118,7 @@ impl Decoder {
         let frame = match decoded.map(|d| d.0) {
             // The pictures that it is compensated from are made now: later they may be gone.
             Ok(f) if f.vectors.is_empty() => Ok(f),
-            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, threads)
+            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, threads, self.int8)
                 .and_then(|n| stream.compensate(f, &header, n, threads, kernels)),
             e => e,
         };
@@ -168,7 +176,7 @@ impl Decoder {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
         let number = frame.number;
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.threads)?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.threads, self.int8)?;
         let columns = crate::latent_size(&s.info).0;
         let picture = s.held.picture(number, networks, &s.pack.prior, columns)?.expect("held, as seen above");
         write_picture(picture, out);
@@ -198,9 +206,10 @@ fn networks<'a>(
     runtime: &Runtime,
     pack: &Arc<Pack>,
     threads: usize,
+    int8: bool,
 ) -> Result<&'a mut Networks> {
     if !slot.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
-        *slot = Some((pack.clone(), Networks::new(runtime, pack, threads)?));
+        *slot = Some((pack.clone(), Networks::new(runtime, pack, threads, int8)?));
     }
     Ok(&mut slot.as_mut().expect("made above").1)
 }

@@ -10,7 +10,7 @@ use crate::bitstream::{self, GROUPS, HeaderSource, STEPS, SliceKind};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
-use crate::motion::{Area, Networks, compensate};
+use crate::motion::{Area, Kind, Networks, compensate};
 use crate::prior::{Kernels, Prior, Shape};
 use crate::slice::Walk;
 use crate::{RawFrame, StreamInfo};
@@ -180,7 +180,7 @@ impl Encoder {
             )));
         }
         let threads = crate::threads(settings.threads);
-        let networks = Networks::new(runtime, &pack, threads)?;
+        let networks = Networks::new(runtime, &pack, threads, true)?;
         let fps = if info.fps.0 > 0 && info.fps.1 > 0 { info.fps.0 as f32 / info.fps.1 as f32 } else { 30.0 };
         let rate = Rate::new(settings.bitrate, fps, (info.width * info.height) as f32);
         Ok(Encoder {
@@ -289,7 +289,8 @@ impl Encoder {
     fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
         if !work.whole {
             let area = Area { x: 0, y: 0, width: work.layout.columns, height: work.layout.rows };
-            work.y = self.networks.analyse(&self.planes, area, self.pack.prior.channels)?;
+            let kind = if work.plan.is_some() { Kind::Fast } else { Kind::Whole };
+            work.y = self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?;
             work.whole = true;
         }
         Ok(())

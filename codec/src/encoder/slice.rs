@@ -130,7 +130,7 @@ impl Job<'_> {
                 }
                 let around = (around / 9.0).clamp(0.01, 0.6);
                 let price = ((1.0 - around) / around).log2() + 1.0;
-                let (mut error, mut bits, mut size, mut own) = (0.0, 2.0, 0.0, 8.0);
+                let (mut error, mut bits) = (0.0, 2.0);
                 for (y, b) in y.iter().zip(base) {
                     let d = (y - b).abs();
                     if 2.0 * d - 1.0 > self.lambda * price && d > 0.5 {
@@ -140,13 +140,12 @@ impl Job<'_> {
                     } else {
                         error += d * d;
                     }
-                    size += (1.0 + d * d).log2();
-                    own += (1.0 + y * y).log2();
                 }
                 if self.lambda > 0.0 && moved.copy_error[p] < self.excess[p] * self.exchange * error + worth * bits {
                     return copy;
                 }
-                Block { mode: if own < size { Mode::Own } else { Mode::Difference }, ..copy }
+                let difference: f32 = size(y.iter().zip(base).map(|(y, b)| y - b));
+                Block { mode: if size(y.iter().copied()) + 8.0 < difference { Mode::Own } else { Mode::Difference }, ..copy }
             })
             .collect()
     }
@@ -232,6 +231,21 @@ impl Job<'_> {
         let cost = error + self.exchange * self.lambda_kind * payload.len() as f32 * 8.0;
         Coded { kind, groups: self.walk.groups, cost, expected, payload, latents }
     }
+}
+
+/// About how much there is to say of some values: the sum of log2(1 + v^2).
+fn size(values: impl Iterator<Item = f32>) -> f32 {
+    // Few logarithms of products for many of factors; a double holds what eight squares of 16 bits give.
+    let (mut bits, mut product, mut n) = (0.0, 1.0f64, 0);
+    for v in values {
+        product *= 1.0 + (v as f64) * (v as f64);
+        n += 1;
+        if n == 8 {
+            bits += product.log2();
+            (product, n) = (1.0, 0);
+        }
+    }
+    (bits + product.log2()) as f32
 }
 
 fn clamp(y: f32) -> i16 {

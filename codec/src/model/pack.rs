@@ -1,4 +1,4 @@
-//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`.
+//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`, and perhaps the two networks in int8.
 
 use crate::error::{Error, Result};
 use crate::prior::Prior;
@@ -13,7 +13,15 @@ pub struct Pack {
     id: [u8; 32],
     pub(crate) analysis: Cow<'static, [u8]>,
     pub(crate) synthesis: Cow<'static, [u8]>,
+    /// The same in int8, for the pictures of frames with slices of kind `motion`.
+    pub(crate) fast: Option<Fast>,
     pub(crate) prior: Prior,
+}
+
+/// Networks in int8.
+pub(crate) struct Fast {
+    pub analysis: Cow<'static, [u8]>,
+    pub synthesis: Cow<'static, [u8]>,
 }
 
 /// What the codec reads of `model.toml`; the rest is for people.
@@ -31,6 +39,7 @@ struct Files {
     analysis: Cow<'static, [u8]>,
     synthesis: Cow<'static, [u8]>,
     prior: Cow<'static, [u8]>,
+    fast: Option<Fast>,
 }
 
 macro_rules! compiled_in {
@@ -44,6 +53,10 @@ macro_rules! compiled_in {
                 analysis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis.onnx"))),
                 synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis.onnx"))),
                 prior: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/prior.safetensors"))),
+                fast: Some(Fast {
+                    analysis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis-int8.onnx"))),
+                    synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis-int8.onnx"))),
+                }),
             }) as &dyn Fn() -> Files,
         )
     }};
@@ -97,7 +110,12 @@ impl Pack {
             let p = folder.join(n);
             std::fs::read(&p).map(Cow::Owned).map_err(|e| Error::Pack(format!("{}: {e}", p.display())))
         };
+        let fast = match (file("analysis-int8.onnx"), file("synthesis-int8.onnx")) {
+            (Ok(analysis), Ok(synthesis)) => Some(Fast { analysis, synthesis }),
+            _ => None,
+        };
         let files = Files {
+            fast,
             manifest: file("model.toml")?,
             analysis: file("analysis.onnx")?,
             synthesis: file("synthesis.onnx")?,
@@ -114,11 +132,12 @@ impl Pack {
         }
         // The card may be corrected without making a pack another one: only what computes is hashed.
         let mut hash = blake3::Hasher::new();
-        for part in [&f.analysis, &f.synthesis, &f.prior] {
+        let fast = f.fast.iter().flat_map(|f| [&f.analysis, &f.synthesis]);
+        for part in [&f.analysis, &f.synthesis, &f.prior].into_iter().chain(fast) {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         let prior = Prior::parse(&f.prior)?;
-        Ok(Pack { name: manifest.name, id: hash.finalize().into(), analysis: f.analysis, synthesis: f.synthesis, prior })
+        Ok(Pack { name: manifest.name, id: hash.finalize().into(), analysis: f.analysis, synthesis: f.synthesis, fast: f.fast, prior })
     }
 
     pub fn name(&self) -> &str {

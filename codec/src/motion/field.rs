@@ -5,6 +5,7 @@
 use super::Mode;
 use crate::rans::Adaptive;
 use lic_kernels::motion::Vector;
+use std::sync::LazyLock;
 
 /// Largest magnitude of a vector's component, in quarter samples.
 pub(crate) const MAX_VECTOR: i32 = 16383;
@@ -32,6 +33,9 @@ const INIT_COMPONENT: [u16; COMPONENT] = [
     25600, 25000, 24800, 23300, 21700, 17400, 8900, 3800, 1500, 1500, 1500, 1500, 1500, 1500, // is longer
     17900, 18800, 17400, 16100, 15500, 14700, 8200, 7000, 6600, 6600, 6600, 6600, 6600, 6600, // next bit
 ];
+
+/// Bits of a flag by its probability in 1/512.
+static COST: LazyLock<[f32; 512]> = LazyLock::new(|| std::array::from_fn(|i| -((i as f32 + 0.5) / 512.0).log2()));
 
 /// What is known of a block once its field entry is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -170,8 +174,8 @@ impl<'a> Field<'a> {
         let mut bits = 0.0;
         vector(p, copy, v, |c, want| {
             bits += c.map_or(1.0, |c| {
-                let p = self.contexts.vector[c].p() as f32 / 32768.0;
-                -(if want { p } else { 1.0 - p }).log2()
+                let p = self.contexts.vector[c].p();
+                COST[(if want { p } else { 32768 - p } / 64) as usize]
             });
             want
         });

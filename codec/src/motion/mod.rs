@@ -7,7 +7,7 @@ pub(crate) mod field;
 mod picture;
 
 pub(crate) use boxes::{Area, areas, dilate};
-pub(crate) use picture::{Networks, Pending, compensate};
+pub(crate) use picture::{Kind, Networks, Pending, compensate};
 
 /// What a block (one latent position, 16x16 pixels) of a frame is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ pub(crate) struct Pending {
     pub modes: Vec<Mode>,
     /// The compensated picture, of frames with slices of kind `motion`.
     pub prediction: Option<Planes>,
-    /// Latents before gain of the compensated picture, `[positions][channels]`, at least within two positions of what is coded; empty: still
+    /// Latents before gain of the compensated picture, `[positions][channels]`, at least next to what is coded; empty: still
     /// to be computed.
     pub base: Vec<f32>,
     /// Coded differences of latents.
@@ -34,33 +34,59 @@ pub(crate) struct Coded {
     pub difference: Vec<i32>,
 }
 
-/// The float networks of a pack.
+/// The networks of a pack.
 pub(crate) struct Networks {
-    analysis: Network,
-    synthesis: Network,
+    whole: Pair,
+    /// For frames with slices of kind `motion`; packs may have but one pair.
+    fast: Option<Pair>,
     packed: Vec<f32>,
 }
 
+struct Pair {
+    analysis: Network,
+    synthesis: Network,
+}
+
+/// Which of a pack's networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For frames without slices of kind `motion`: float.
+    Whole,
+    /// For frames with them: int8 if the pack has it.
+    Fast,
+}
+
 impl Networks {
-    /// Takes about 200 ms.
-    pub fn new(runtime: &Runtime, pack: &Pack, threads: usize) -> Result<Networks> {
+    /// `fast`: use the int8 pair where the pack has one. Takes about 200 ms.
+    pub fn new(runtime: &Runtime, pack: &Pack, threads: usize, fast: bool) -> Result<Networks> {
+        let pair = |analysis: &[u8], synthesis: &[u8]| -> Result<Pair> {
+            Ok(Pair { analysis: Network::new(runtime, analysis, threads)?, synthesis: Network::new(runtime, synthesis, threads)? })
+        };
         Ok(Networks {
-            analysis: Network::new(runtime, &pack.analysis, threads)?,
-            synthesis: Network::new(runtime, &pack.synthesis, threads)?,
+            whole: pair(&pack.analysis, &pack.synthesis)?,
+            fast: pack.fast.as_ref().filter(|_| fast).map(|f| pair(&f.analysis, &f.synthesis)).transpose()?,
             packed: Vec::new(),
         })
     }
 
+    fn pair(&mut self, kind: Kind) -> &mut Pair {
+        match (&mut self.fast, kind) {
+            (Some(fast), Kind::Fast) => fast,
+            _ => &mut self.whole,
+        }
+    }
+
     /// Latents before gain, `[positions of the area][m]`, of a part of a picture. What lies outside the area counts as outside the
     /// picture.
-    pub fn analyse(&mut self, planes: &Planes, a: Area, m: usize) -> Result<Vec<f32>> {
+    pub fn analyse(&mut self, kind: Kind, planes: &Planes, a: Area, m: usize) -> Result<Vec<f32>> {
+        let mut packed = std::mem::take(&mut self.packed);
         if (a.width * 16, a.height * 16) == (planes.width, planes.height) {
-            shuffle::pack(planes, &mut self.packed);
+            shuffle::pack(planes, &mut packed);
         } else {
-            shuffle::pack(&cut(planes, a), &mut self.packed);
+            shuffle::pack(&cut(planes, a), &mut packed);
         }
         let n = a.width * a.height;
-        self.analysis.run(&self.packed, 96, 2 * a.height, 2 * a.width, |t| {
+        let y = self.pair(kind).analysis.run(&packed, 96, 2 * a.height, 2 * a.width, |t| {
             if t.len() != m * n {
                 return Err(Error::Pack("analysis gives a tensor of another size".into()));
             }
@@ -71,7 +97,9 @@ impl Networks {
                 }
             }
             Ok(y)
-        })?
+        })?;
+        self.packed = packed;
+        y
     }
 
     /// Makes the picture of a frame of `columns` latent columns.
@@ -83,7 +111,7 @@ impl Networks {
         let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
         let Some(mut picture) = prediction else {
             let at = |p: usize, row: &mut [f32]| own(frame, m, p, row);
-            self.synthesise(whole, columns, m, at, &mut synthesised)?;
+            self.synthesise(Kind::Whole, whole, columns, m, at, &mut synthesised)?;
             return Ok(synthesised);
         };
         let map: Vec<bool> = modes.iter().map(|m| *m != Mode::Copy).collect();
@@ -92,12 +120,12 @@ impl Networks {
         // From latents before gain to what synthesis takes.
         let scale: Vec<f32> =
             prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
-        for area in areas(&dilate(&map, columns, 2), columns) {
+        for area in areas(&dilate(&map, columns, 1), columns) {
             let wide = area.grown(columns, rows);
             let base = if !known.is_empty() || area.positions(columns).all(|p| modes[p] == Mode::Own) {
                 Vec::new()
             } else {
-                self.analyse(&picture, wide, m)?
+                self.analyse(Kind::Fast, &picture, wide, m)?
             };
             let at = |p: usize, row: &mut [f32]| {
                 if modes[p] == Mode::Own {
@@ -114,14 +142,22 @@ impl Networks {
                     row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
                 }
             };
-            self.synthesise(area, columns, m, at, &mut synthesised)?;
+            self.synthesise(Kind::Fast, area, columns, m, at, &mut synthesised)?;
         }
         motion::blend(&synthesised, &map, &mut picture);
         Ok(picture)
     }
 
     /// Synthesis of one area into `out`; `at` fills the latents of a position of the frame.
-    fn synthesise(&mut self, a: Area, columns: usize, m: usize, at: impl Fn(usize, &mut [f32]), out: &mut Planes) -> Result<()> {
+    fn synthesise(
+        &mut self,
+        kind: Kind,
+        a: Area,
+        columns: usize,
+        m: usize,
+        at: impl Fn(usize, &mut [f32]),
+        out: &mut Planes,
+    ) -> Result<()> {
         let n = a.width * a.height;
         let (mut x, mut row) = (vec![0f32; m * n], vec![0f32; m]);
         for (i, p) in a.positions(columns).enumerate() {
@@ -129,7 +165,7 @@ impl Networks {
             row.iter().enumerate().for_each(|(c, &v)| x[c * n + i] = v);
         }
         let (w8, h8, stride) = (2 * a.width, 2 * a.height, out.width);
-        self.synthesis.run(&x, m, a.height, a.width, |t| {
+        self.pair(kind).synthesis.run(&x, m, a.height, a.width, |t| {
             if t.len() != 96 * w8 * h8 {
                 return Err(Error::Pack("synthesis gives a tensor of another size".into()));
             }

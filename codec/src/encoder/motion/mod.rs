@@ -7,7 +7,7 @@ pub(super) use outcome::Outcome;
 
 use crate::held::HeldFrame;
 use crate::model::Pack;
-use crate::motion::{self, Networks, areas, dilate};
+use crate::motion::{self, Kind, Networks, areas, dilate};
 use lic_kernels::Level;
 use lic_kernels::motion::{SearchPlane, Vector, block_error};
 use lic_kernels::planes::Planes;
@@ -18,7 +18,7 @@ pub(super) struct Plan {
     /// Of every position.
     pub vectors: Vec<Vector>,
     pub prediction: Planes,
-    /// Error of each block if it copies: 0.75 x squared error of luma + 0.5 x that of chroma.
+    /// Error of each block if it copies: 0.75 x squared error of luma + 1.25 x that of chroma.
     pub copy_error: Vec<f32>,
     /// What [`Outcome`] tells of each position.
     pub excess: Vec<f32>,
@@ -57,9 +57,9 @@ impl Plan {
         search.refill(level, &picture.y, picture.width, picture.height);
         let (w, h) = (layout.columns, layout.rows);
         let search: &SearchPlane = search;
-        let parts = crate::parallel(threads, layout.slices, |i| {
-            search::slice(level, current, search, frame, w, crate::slice_latent_rows(h, i, layout.slices), prices)
-        });
+        let slices = (0..layout.slices).map(|i| crate::slice_latent_rows(h, i, layout.slices));
+        let bands: Vec<_> = slices.flat_map(|r| r.clone().step_by(BAND).map(move |y| y..(y + BAND).min(r.end))).collect();
+        let parts = crate::parallel(threads, bands.len(), |i| search::band(level, current, search, frame, w, bands[i].clone(), prices));
         let vectors = parts.concat();
         let prediction = motion::compensate(level, &[(0..h, Some(picture))], &vectors, threads).expect("there is a reference");
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
@@ -70,13 +70,16 @@ impl Plan {
     /// Fills in `base`.
     pub fn analyse(&mut self, networks: &mut Networks, pack: &Pack, layout: &Layout) -> crate::error::Result<()> {
         // As far as synthesis will look: codec/BITSTREAM.md, section "Pictures".
-        self.base = analyse_around(networks, pack, &self.prediction, &dilate(&self.candidates, layout.columns, 1), layout)?;
+        self.base = analyse_around(networks, pack, &self.prediction, &self.candidates, layout)?;
         Ok(())
     }
 }
 
+/// Rows that are searched one after the other; bands of them in parallel.
+const BAND: usize = 16;
+
 /// A coded block costs at least about so many bits: where copying errs less than they are worth nothing else is tried.
-const LEAST_BITS: f32 = 5.0;
+const LEAST_BITS: f32 = 16.0;
 
 /// Latents before gain of a picture, `[positions][channels]`, right at the set positions and their neighbours.
 pub(super) fn analyse_around(
@@ -90,7 +93,7 @@ pub(super) fn analyse_around(
     let mut out = vec![0f32; m * w * h];
     for area in areas(&dilate(map, w, 1), w) {
         let area = area.grown(w, h);
-        let y = networks.analyse(planes, area, m)?;
+        let y = networks.analyse(Kind::Fast, planes, area, m)?;
         for (row, p) in y.chunks_exact(m).zip(area.positions(w)) {
             out[p * m..][..m].copy_from_slice(row);
         }

@@ -1,4 +1,4 @@
-//! Vectors of one slice: the predictors of EPZS (Tourapis, "Enhanced predictive zonal search for single and multiple frame motion
+//! Vectors of one band: the predictors of EPZS (Tourapis, "Enhanced predictive zonal search for single and multiple frame motion
 //! estimation", VCIP 2002), refined by small diamonds down to quarter samples; where that leaves much, a coarse grid around (the
 //! uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for it at this moment.
 
@@ -113,7 +113,7 @@ fn whole(v: Vector) -> Vector {
 }
 
 /// Vectors of the blocks in `rows`, raster order.
-pub(super) fn slice(
+pub(super) fn band(
     level: Level,
     current: &Planes,
     search: &SearchPlane,
