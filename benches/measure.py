@@ -134,7 +134,7 @@ def x264(preset):
 
 
 X265 = "x265enc tune=zerolatency speed-preset=veryfast qp={q} key-int-max={gop} option-string=pools=2"
-LIC_VARIANTS = {"lic": "", "lic-intra": "inter=none", "lic-plain": "rdo=false"}
+LIC_VARIANTS = {"lic": "", "lic-intra": "inter=none", "lic-latent": "inter=latent", "lic-plain": "rdo=false"}
 PEERS = {
     "jpeg": Jpeg("jpegenc quality={q}", "jpegparse ! avdec_mjpeg", [5, 12, 25, 45, 65, 85]),
     "webp": Webp(),

@@ -82,8 +82,10 @@ const TRY_NONE_EVERY: u32 = 8;
 const TRY_NONE_ABOVE: f32 = 0.6;
 
 /// Steps by which key frames are finer than the rest, from a moving to a still camera: what stays is copied from them, so
-/// every following frame gains. (The `ipratio` of x264 is about 7 of these steps.)
-const KEY_FINER: [f32; 2] = [1.0, 16.0];
+/// every following frame gains. (The `ipratio` of x264 is about 7 of these steps.) With slices of kind `latent`, which copy only what
+/// has not moved; and of kind `motion`, in which later frames pass on what they improve as well.
+const KEY_FINER_LATENT: [f32; 2] = [1.0, 16.0];
+const KEY_FINER_MOTION: [f32; 2] = [4.0, 6.0];
 
 /// What a camera is taken for before it has shown anything.
 const STILL_AT_FIRST: f32 = 0.2;
@@ -279,6 +281,11 @@ impl Encoder {
         Ok(work)
     }
 
+    /// Whether slices of kind `motion` are to be had.
+    fn moves(&self) -> bool {
+        self.pack.prior.motion.is_some() && matches!(self.settings.inter, Inter::Auto | Inter::Motion)
+    }
+
     fn layout(&self) -> Layout {
         let (columns, rows) = crate::latent_size(&self.info);
         let auto = ((rows + SLICE_ROWS / 2) / SLICE_ROWS).max(1);
@@ -300,7 +307,7 @@ impl Encoder {
         if !key || self.settings.inter == Inter::None || self.settings.key_int_max == 1 {
             return step;
         }
-        let [moving, still] = KEY_FINER;
+        let [moving, still] = if self.moves() { KEY_FINER_MOTION } else { KEY_FINER_LATENT };
         (step + (moving + (still - moving) * self.still).round() as u8).min(STEPS as u8 - 1)
     }
 
