@@ -289,6 +289,11 @@ fn caps_change_in_the_stream() {
     e.push(picture(VideoFormat::Nv12, 64, 48, 1)).unwrap();
     let out = pull_all(&mut e);
     assert!(is_key(&out[0]) && !is_key(&out[1]));
+    // Another size is one, with a numbering that goes on.
+    e.set_src_caps(info(VideoFormat::I420, 80, 48).to_caps().unwrap());
+    e.push(i420(80, 48, 2)).unwrap();
+    let out = e.pull().unwrap();
+    assert!(is_key(&out) && frame_meta::of(&out).unwrap().number == 2);
 }
 
 #[test]

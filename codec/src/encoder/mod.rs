@@ -1,5 +1,6 @@
 //! RawFrame -> Packet.
 
+mod frame;
 mod input;
 mod motion;
 mod rate;
@@ -10,16 +11,16 @@ use crate::bitstream::{self, GROUPS, HeaderSource, STEPS, SliceKind};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
-use crate::motion::{Area, Kind, Networks, compensate};
-use crate::prior::{Kernels, Prior, Shape};
-use crate::slice::Walk;
+use crate::motion::{Networks, compensate};
+
 use crate::{RawFrame, StreamInfo};
+use frame::Work;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
-use motion::{Layout, Outcome, Plan, Prices};
+use motion::{Layout, Outcome};
 use rate::Rate;
-use slice::{Coded, Job, Moved};
+use slice::Coded;
 use std::sync::Arc;
 
 /// What a user may choose. All of it may change between frames.
@@ -77,10 +78,6 @@ pub struct Packet {
 const HELD: u8 = 4;
 /// Rows of latents that a slice has by default.
 const SLICE_ROWS: usize = 24;
-/// A slice without reference is tried again after this many frames, or when the slice with one gets this dear.
-const TRY_NONE_EVERY: u32 = 8;
-const TRY_NONE_ABOVE: f32 = 0.6;
-
 /// Steps by which key frames are finer than the rest, from a moving to a still camera: what stays is copied from them, so
 /// every following frame gains. (The `ipratio` of x264 is about 7 of these steps.) With slices of kind `latent`, which copy only what
 /// has not moved; and of kind `motion`, in which later frames pass on what they improve as well.
@@ -113,58 +110,6 @@ pub struct Encoder {
     rate: Rate,
     /// Of each slice: cost without a reference when last tried, and frames since.
     none_cost: Vec<(f32, u32)>,
-}
-
-/// A frame on its way.
-struct Work {
-    layout: Layout,
-    /// The frame that slices may refer to.
-    reference: Option<u32>,
-    plan: Option<Plan>,
-    /// Latents before gain, `[positions][channels]`: of the whole frame, or around the plan's candidates.
-    y: Vec<f32>,
-    whole: bool,
-}
-
-/// A slice on its way.
-struct Part<'a> {
-    walk: Walk<'a>,
-    /// Latents and, with a plan, those of the compensated picture, in steps.
-    y: Vec<f32>,
-    base: Vec<f32>,
-    plan: Option<&'a Plan>,
-    /// Its positions in the frame.
-    at: std::ops::Range<usize>,
-    /// Of kinds `none`, `latent`, `motion`.
-    lambda: [f32; 3],
-    lambda_kind: f32,
-    exchange: f32,
-    excess: Vec<f32>,
-}
-
-impl Part<'_> {
-    fn job(&self, lambda: f32) -> Job<'_> {
-        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange, excess: &self.excess }
-    }
-
-    fn none(&self) -> Coded {
-        self.job(self.lambda[0]).none()
-    }
-
-    /// From a held frame: its picture if there is a plan, else its latents.
-    fn predicted(&self, frame: &HeldFrame, distance: u8) -> Coded {
-        let (Some(plan), Some(prior)) = (self.plan, &self.walk.prior.motion) else {
-            return self.job(self.lambda[1]).latent(frame, distance, self.at.clone());
-        };
-        let moved = Moved {
-            vectors: &plan.vectors[self.at.clone()],
-            base: &self.base,
-            copy_error: &plan.copy_error[self.at.clone()],
-            candidates: &plan.candidates[self.at.clone()],
-        };
-        let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
-        self.job(self.lambda[2]).motion(prior, &tracks, &moved, distance)
-    }
 }
 
 impl Encoder {
@@ -216,6 +161,16 @@ impl Encoder {
         self.settings = settings;
     }
 
+    /// The number that the next frame gets.
+    pub fn next_number(&self) -> u32 {
+        self.number
+    }
+
+    /// Numbers go on from here: for an encoder that takes over a stream at another size. Before the first frame.
+    pub fn set_next_number(&mut self, number: u32) {
+        self.number = number;
+    }
+
     /// The network never sent this frame: later frames do not refer to it, nor to frames that refer to it.
     pub fn frame_lost(&mut self, number: u32) {
         self.lost.push(number);
@@ -247,40 +202,6 @@ impl Encoder {
         Ok(self.finish(step, coded, work))
     }
 
-    /// Motion and analysis: what does not depend on the step.
-    fn prepare(&mut self, key: bool, likely_step: u8) -> Result<Work> {
-        let layout = self.layout();
-        let pack = self.pack.clone();
-        self.none_cost.resize(layout.slices, (f32::INFINITY, u32::MAX));
-        let reference = if key { None } else { self.held.newest().map(|f| f.number) };
-        let mut plan = None;
-        if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
-            self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
-            let (frame, picture) = (self.held.get(number), self.held.made(number));
-            if let (Some(frame), Some(picture)) = (frame, picture) {
-                self.outcome.learn(self.kernels, number, &self.last_planes, picture);
-                let prices = Prices { bit: prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize] };
-                let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
-                plan = Some(Plan::new(self.kernels, &self.planes, frame, picture, search, &layout, prices, self.threads));
-                if let Some(plan) = &mut plan {
-                    plan.excess = self.outcome.excess(&plan.vectors, layout.columns);
-                }
-            }
-        }
-        // Slices that were close to being coded without reference are tried so again, and then need all latents.
-        let early = plan.is_none() || self.none_cost.iter().any(|c| c.1 == 0);
-        let mut work = Work { layout, reference, plan, y: Vec::new(), whole: false };
-        if early {
-            self.analyse_whole(&mut work)?;
-        } else if let Some(plan) = &work.plan {
-            work.y = motion::analyse_around(&mut self.networks, &pack, &self.planes, &plan.candidates, &work.layout)?;
-        }
-        if let Some(plan) = &mut work.plan {
-            plan.analyse(&mut self.networks, &pack, &work.layout)?;
-        }
-        Ok(work)
-    }
-
     /// Whether slices of kind `motion` are to be had.
     fn moves(&self) -> bool {
         self.pack.prior.motion.is_some() && matches!(self.settings.inter, Inter::Auto | Inter::Motion)
@@ -291,16 +212,6 @@ impl Encoder {
         let auto = ((rows + SLICE_ROWS / 2) / SLICE_ROWS).max(1);
         let slices = if self.settings.slices == 0 { auto } else { self.settings.slices as usize };
         Layout { columns, rows, slices: slices.clamp(1, rows.div_ceil(2).min(256)) }
-    }
-
-    fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
-        if !work.whole {
-            let area = Area { x: 0, y: 0, width: work.layout.columns, height: work.layout.rows };
-            let kind = if work.plan.is_some() { Kind::Fast } else { Kind::Whole };
-            work.y = self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?;
-            work.whole = true;
-        }
-        Ok(())
     }
 
     fn step_of_quality(&self, step: u8, key: bool) -> u8 {
@@ -340,92 +251,6 @@ impl Encoder {
             } else {
                 groups -= 1;
             }
-        }
-    }
-
-    fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<Vec<Coded>> {
-        let pack = self.pack.clone();
-        let prior = &pack.prior;
-        let Some(number) = work.reference else {
-            let coded = crate::parallel(self.threads, work.layout.slices, |i| self.part(work, prior, i, step, groups).none());
-            self.none_cost.iter_mut().zip(&coded).for_each(|(slot, c)| *slot = (c.cost, 0));
-            return Ok(coded);
-        };
-        // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
-        let spare = self.threads > work.layout.slices;
-        let frame = self.held.get(number).expect("the reference is held");
-        let distance = self.number.wrapping_sub(number) as u8;
-        let first = crate::parallel(self.threads, work.layout.slices, |i| {
-            let part = self.part(work, prior, i, step, groups);
-            let predicted = || part.predicted(frame, distance);
-            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || part.none()) } else { (predicted(), None) }
-        });
-        let wanted: Vec<bool> = first
-            .iter()
-            .zip(&self.none_cost)
-            .map(|((c, _), (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last)
-            .collect();
-        let missing: Vec<bool> = first.iter().zip(&wanted).map(|((_, none), wanted)| *wanted && none.is_none()).collect();
-        if missing.contains(&true) {
-            self.analyse_whole(work)?;
-        }
-        let work = &*work;
-        let mut second =
-            crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| self.part(work, prior, i, step, groups).none()));
-        let mut out = Vec::with_capacity(first.len());
-        for (i, (c, early)) in first.into_iter().enumerate() {
-            let none = early.or_else(|| second[i].take()).filter(|_| wanted[i]);
-            let slot = &mut self.none_cost[i];
-            match none {
-                Some(none) if none.cost < c.cost => {
-                    *slot = (none.cost, 0);
-                    out.push(none);
-                }
-                Some(none) => {
-                    // It was tried and lost.
-                    *slot = (none.cost, 0);
-                    out.push(c);
-                }
-                None => {
-                    slot.1 = slot.1.saturating_add(1);
-                    out.push(c);
-                }
-            }
-        }
-        Ok(out)
-    }
-
-    /// One slice of the frame with all that it is coded from.
-    fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
-        let (w, m) = (work.layout.columns, prior.channels);
-        let rows = crate::slice_latent_rows(work.layout.rows, i, work.layout.slices);
-        let at = rows.start * w..rows.end * w;
-        let gains = prior.gains(step);
-        let in_steps = |v: &[f32]| -> Vec<f32> {
-            v[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect()
-        };
-        let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
-        let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
-        Part {
-            walk: Walk {
-                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.slices).max(1) },
-                prior,
-                step,
-                shape: Shape { width: w, height: rows.len() },
-                groups,
-            },
-            y: in_steps(&work.y),
-            base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
-            plan: work.plan.as_ref(),
-            lambda,
-            // Plain rounding errs alike in every kind: there the bytes decide.
-            lambda_kind: if !self.settings.rdo { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
-            exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
-            excess: match &work.plan {
-                Some(p) => p.excess[at.clone()].to_vec(),
-                None => vec![1.0; at.len()],
-            },
-            at,
         }
     }
 

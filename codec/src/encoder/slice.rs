@@ -5,10 +5,9 @@ use crate::bitstream::SliceKind;
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, FlagIo};
-use crate::prior::{Heads, MAX_LATENT, MotionPrior, Tables, latent_to_activation, mean_to_activation};
+use crate::prior::{Heads, MAX_LATENT, Tables, latent_to_activation, mean_to_activation};
 use crate::rans::RansEncoder;
-use crate::slice::{Latents, Reference, SymbolIo, Tracks, Walk};
-use lic_kernels::motion::Vector;
+use crate::slice::{Latents, Reference, SymbolIo, Walk};
 
 /// A coded slice.
 pub(super) struct Coded {
@@ -20,15 +19,6 @@ pub(super) struct Coded {
     pub cost: f32,
     /// Of each coded position: what the error of its pixels should be by that of its latents alone; 0 of copied ones.
     pub expected: Vec<f32>,
-}
-
-/// A slice's part of what [`Plan`](super::motion::Plan) found.
-pub(super) struct Moved<'a> {
-    pub vectors: &'a [Vector],
-    /// Latents of the compensated picture in steps, `[positions][channels]`, where candidates are.
-    pub base: &'a [f32],
-    pub copy_error: &'a [f32],
-    pub candidates: &'a [bool],
 }
 
 /// Latents of one slice as analysis gave them, and how to choose.
@@ -81,108 +71,6 @@ impl Job<'_> {
         self.coded(SliceKind::Latent { distance }, latents, io, self.exchange * copied)
     }
 
-    /// With the picture of a held frame, shifted.
-    pub fn motion(&self, p: &MotionPrior, tracks: &Tracks, moved: &Moved, distance: u8) -> Coded {
-        let blocks = self.guess_blocks(moved);
-        let (mut latents, mut io) = self.attempt_motion(p, tracks, moved, &blocks);
-        if self.lambda > 0.0 {
-            let worth = self.exchange * self.lambda;
-            let better: Vec<Block> = blocks
-                .iter()
-                .enumerate()
-                .map(|(i, b)| {
-                    let coded = self.excess[i] * self.exchange * io.error[i] + worth * (io.bits[i] + 4.0);
-                    if b.mode != Mode::Copy && moved.copy_error[i] < coded { Block { mode: Mode::Copy, ..*b } } else { *b }
-                })
-                .collect();
-            if better != blocks {
-                (latents, io) = self.attempt_motion(p, tracks, moved, &better);
-            }
-        }
-        let copied = (0..latents.skip.len()).filter(|&p| latents.skip[p]).map(|p| moved.copy_error[p]).sum();
-        self.coded(SliceKind::Motion { distance }, latents, io, copied)
-    }
-
-    /// Copy, difference or own latents, before the entropy model has been asked.
-    fn guess_blocks(&self, moved: &Moved) -> Vec<Block> {
-        let (m, shape) = (self.walk.prior.channels, self.walk.shape);
-        let worth = self.exchange * self.lambda;
-        let n = shape.positions();
-        let mut share = vec![0f32; n];
-        for p in (0..n).filter(|&p| moved.candidates[p]) {
-            let pairs = self.y[p * m..][..m].iter().zip(&moved.base[p * m..]);
-            share[p] = pairs.filter(|(y, b)| (*y - *b).abs() > 0.5).count() as f32 / m as f32;
-        }
-        (0..n)
-            .map(|p| {
-                let copy = Block { mode: Mode::Copy, vector: moved.vectors[p] };
-                if !moved.candidates[p] {
-                    return copy;
-                }
-                let (y, base) = (&self.y[p * m..][..m], &moved.base[p * m..][..m]);
-                let (px, py) = (p % shape.width, p / shape.width);
-                let mut around = 0.0;
-                for dy in 0..3 {
-                    let row = (py + dy).saturating_sub(1).min(shape.height - 1) * shape.width;
-                    for dx in 0..3 {
-                        around += share[row + (px + dx).saturating_sub(1).min(shape.width - 1)];
-                    }
-                }
-                let around = (around / 9.0).clamp(0.01, 0.6);
-                let price = ((1.0 - around) / around).log2() + 1.0;
-                let (mut error, mut bits) = (0.0, 2.0);
-                for (y, b) in y.iter().zip(base) {
-                    let d = (y - b).abs();
-                    if 2.0 * d - 1.0 > self.lambda * price && d > 0.5 {
-                        let e = d - d.round();
-                        error += e * e;
-                        bits += price + 1.0 + 2.0 * d.log2().max(0.0);
-                    } else {
-                        error += d * d;
-                    }
-                }
-                if self.lambda > 0.0 && moved.copy_error[p] < self.excess[p] * self.exchange * error + worth * bits {
-                    return copy;
-                }
-                let difference: f32 = size(y.iter().zip(base).map(|(y, b)| y - b));
-                Block { mode: if size(y.iter().copied()) + 8.0 < difference { Mode::Own } else { Mode::Difference }, ..copy }
-            })
-            .collect()
-    }
-
-    fn attempt_motion(&self, p: &MotionPrior, tracks: &Tracks, moved: &Moved, blocks: &[Block]) -> (Latents, Writer<'_>) {
-        let (m, shape) = (self.walk.prior.channels, self.walk.shape);
-        let mut target = vec![0f32; self.y.len()];
-        let mut x = vec![0i16; blocks.len() * 2 * m];
-        let coded: Vec<u32> = (0..blocks.len() as u32).filter(|&p| blocks[p as usize].mode != Mode::Copy).collect();
-        let cells = self.walk.cells(&coded);
-        for (q, b) in blocks.iter().enumerate() {
-            let at = q * m..(q + 1) * m;
-            if b.mode != Mode::Copy {
-                let base = if b.mode == Mode::Own { &[][..] } else { &moved.base[at.clone()] };
-                let base = base.iter().chain(std::iter::repeat(&0.0));
-                for ((t, y), b) in target[at.clone()].iter_mut().zip(&self.y[at.clone()]).zip(base) {
-                    *t = y - b;
-                }
-            }
-            // The hyper analysis sees whole cells: also the copied positions of those that are sent.
-            if cells.binary_search(&(shape.cell_of(q as u32) as u32)).is_ok() {
-                let source = tracks.source(q % shape.width, q / shape.width, shape.width, b.vector);
-                let track = self.walk.prior.in_steps(&tracks.latents[source * m..][..m], self.walk.step);
-                let row = &mut x[q * 2 * m..][..2 * m];
-                for i in 0..m {
-                    row[i] = if b.mode == Mode::Copy { 0 } else { self.likely(target[q * m + i], 0) };
-                    row[m + i] = mean_to_activation(track[i]);
-                }
-            }
-        }
-        let z = p.inter.hyper.analyse(self.walk.kernels, &x, shape, &cells);
-        let mut io = Writer::new(self, &[], blocks.to_vec(), &z);
-        io.y = std::borrow::Cow::Owned(target);
-        let latents = self.walk.motion(tracks, &p.inter, &mut io);
-        (latents, io)
-    }
-
     fn not_worth(&self, p: usize, io: &Writer, reference: &[f32]) -> bool {
         // A coded position also pays its share of hyper latents and a dearer flag.
         self.copy_error(p, reference) < io.error[p] + self.lambda * (io.bits[p] + 4.0)
@@ -214,13 +102,13 @@ impl Job<'_> {
     }
 
     /// The value that rate-distortion optimisation tends to: near the reference unless the change is clear.
-    fn likely(&self, y: f32, reference: i16) -> i16 {
+    pub fn likely(&self, y: f32, reference: i16) -> i16 {
         let r = (reference as f32 / 8.0).round();
         let d = (y - r).abs();
         if 2.0 * d - 1.0 > 3.0 * self.lambda { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
     }
 
-    fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
+    pub fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
         let mut payload = latents.crc().to_le_bytes().to_vec();
         // A slice that copies everything, as predicted, says so by saying nothing.
         if kind == SliceKind::None || !io.as_predicted {
@@ -233,21 +121,6 @@ impl Job<'_> {
     }
 }
 
-/// About how much there is to say of some values: the sum of log2(1 + v^2).
-fn size(values: impl Iterator<Item = f32>) -> f32 {
-    // Few logarithms of products for many of factors; a double holds what eight squares of 16 bits give.
-    let (mut bits, mut product, mut n) = (0.0, 1.0f64, 0);
-    for v in values {
-        product *= 1.0 + (v as f64) * (v as f64);
-        n += 1;
-        if n == 8 {
-            bits += product.log2();
-            (product, n) = (1.0, 0);
-        }
-    }
-    (bits + product.log2()) as f32
-}
-
 fn clamp(y: f32) -> i16 {
     (y.round() as i32).clamp(-MAX_LATENT, MAX_LATENT) as i16
 }
@@ -257,11 +130,11 @@ fn activation(y: f32) -> i16 {
 }
 
 /// Chooses each symbol when its distribution is known, and writes it.
-struct Writer<'a> {
+pub(super) struct Writer<'a> {
     tables: &'a Tables,
     rans: RansEncoder,
     /// What latents should be, `[positions][channels]`.
-    y: std::borrow::Cow<'a, [f32]>,
+    pub y: std::borrow::Cow<'a, [f32]>,
     threads: usize,
     lambda: f32,
     blocks: Vec<Block>,
@@ -269,12 +142,12 @@ struct Writer<'a> {
     as_predicted: bool,
     z: Vec<i16>,
     /// Of each position, over coded and cut channels.
-    bits: Vec<f32>,
-    error: Vec<f32>,
+    pub bits: Vec<f32>,
+    pub error: Vec<f32>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(job: &Job<'a>, y: &'a [f32], blocks: Vec<Block>, z: &[i16]) -> Writer<'a> {
+    pub fn new(job: &Job<'a>, y: &'a [f32], blocks: Vec<Block>, z: &[i16]) -> Writer<'a> {
         let n = job.walk.shape.positions();
         Writer {
             tables: &job.walk.prior.tables,

@@ -264,12 +264,16 @@ impl VideoEncoderImpl for LicEnc {
         let (encoder, force_key) = match old {
             // Making one takes as long as several frames, and receivers would need a new key frame.
             Some(s) if s.stream == wanted => (s.encoder, s.force_key),
-            _ => {
-                let encoder = self.make_encoder(wanted).map_err(|e| {
+            old => {
+                let mut encoder = self.make_encoder(wanted).map_err(|e| {
                     let text = e.to_string();
                     self.post_error_message(stream::error_message(&e));
                     gst::loggable_error!(CAT, "{text}")
                 })?;
+                // One numbering for the whole stream: late news of a lost frame then never means another one.
+                if let Some(old) = old {
+                    encoder.set_next_number(old.encoder.next_number());
+                }
                 (encoder, false)
             }
         };

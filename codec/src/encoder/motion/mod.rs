@@ -1,8 +1,10 @@
 //! Motion at the encoder: vectors, the compensated picture, and what copying each block would cost in pixels.
 
+mod decide;
 mod outcome;
 mod search;
 
+pub(super) use decide::Moved;
 pub(super) use outcome::Outcome;
 
 use crate::held::HeldFrame;

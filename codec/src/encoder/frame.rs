@@ -1,0 +1,199 @@
+//! One frame on its way through the encoder: motion and analysis once, then its slices at one step or, for a bit rate, at several.
+
+use super::motion::{self, Layout, Moved, Plan, Prices};
+use super::slice::{Coded, Job};
+use super::{Encoder, Inter};
+use crate::error::Result;
+use crate::held::HeldFrame;
+use crate::motion::{Area, Kind};
+use crate::prior::{Kernels, Prior, Shape};
+use crate::slice::Walk;
+use lic_kernels::motion::SearchPlane;
+
+/// A slice without reference is tried again after this many frames, or when the slice with one gets this dear.
+const TRY_NONE_EVERY: u32 = 8;
+const TRY_NONE_ABOVE: f32 = 0.6;
+
+/// A frame on its way.
+pub(super) struct Work {
+    pub layout: Layout,
+    /// The frame that slices may refer to.
+    pub reference: Option<u32>,
+    pub plan: Option<Plan>,
+    /// Latents before gain, `[positions][channels]`: of the whole frame, or around the plan's candidates.
+    y: Vec<f32>,
+    whole: bool,
+}
+
+/// A slice on its way.
+struct Part<'a> {
+    walk: Walk<'a>,
+    /// Latents and, with a plan, those of the compensated picture, in steps.
+    y: Vec<f32>,
+    base: Vec<f32>,
+    plan: Option<&'a Plan>,
+    /// Its positions in the frame.
+    at: std::ops::Range<usize>,
+    /// Of kinds `none`, `latent`, `motion`.
+    lambda: [f32; 3],
+    lambda_kind: f32,
+    exchange: f32,
+    excess: Vec<f32>,
+}
+
+impl Part<'_> {
+    fn job(&self, lambda: f32) -> Job<'_> {
+        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange, excess: &self.excess }
+    }
+
+    fn none(&self) -> Coded {
+        self.job(self.lambda[0]).none()
+    }
+
+    /// From a held frame: its picture if there is a plan, else its latents.
+    fn predicted(&self, frame: &HeldFrame, distance: u8) -> Coded {
+        let (Some(plan), Some(prior)) = (self.plan, &self.walk.prior.motion) else {
+            return self.job(self.lambda[1]).latent(frame, distance, self.at.clone());
+        };
+        let moved = Moved {
+            vectors: &plan.vectors[self.at.clone()],
+            base: &self.base,
+            copy_error: &plan.copy_error[self.at.clone()],
+            candidates: &plan.candidates[self.at.clone()],
+        };
+        let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
+        self.job(self.lambda[2]).motion(prior, &tracks, &moved, distance)
+    }
+}
+
+impl Encoder {
+    /// Motion and analysis: what does not depend on the step.
+    pub(super) fn prepare(&mut self, key: bool, likely_step: u8) -> Result<Work> {
+        let layout = self.layout();
+        let pack = self.pack.clone();
+        self.none_cost.resize(layout.slices, (f32::INFINITY, u32::MAX));
+        let reference = if key { None } else { self.held.newest().map(|f| f.number) };
+        let mut plan = None;
+        if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
+            self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
+            let (frame, picture) = (self.held.get(number), self.held.made(number));
+            if let (Some(frame), Some(picture)) = (frame, picture) {
+                self.outcome.learn(self.kernels, number, &self.last_planes, picture);
+                let prices = Prices { bit: prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize] };
+                let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
+                plan = Some(Plan::new(self.kernels, &self.planes, frame, picture, search, &layout, prices, self.threads));
+                if let Some(plan) = &mut plan {
+                    plan.excess = self.outcome.excess(&plan.vectors, layout.columns);
+                }
+            }
+        }
+        // Slices that were close to being coded without reference are tried so again, and then need all latents.
+        let early = plan.is_none() || self.none_cost.iter().any(|c| c.1 == 0);
+        let mut work = Work { layout, reference, plan, y: Vec::new(), whole: false };
+        if early {
+            self.analyse_whole(&mut work)?;
+        } else if let Some(plan) = &work.plan {
+            work.y = motion::analyse_around(&mut self.networks, &pack, &self.planes, &plan.candidates, &work.layout)?;
+        }
+        if let Some(plan) = &mut work.plan {
+            plan.analyse(&mut self.networks, &pack, &work.layout)?;
+        }
+        Ok(work)
+    }
+
+    fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
+        if !work.whole {
+            let area = Area { x: 0, y: 0, width: work.layout.columns, height: work.layout.rows };
+            let kind = if work.plan.is_some() { Kind::Fast } else { Kind::Whole };
+            work.y = self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?;
+            work.whole = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<Vec<Coded>> {
+        let pack = self.pack.clone();
+        let prior = &pack.prior;
+        let Some(number) = work.reference else {
+            let coded = crate::parallel(self.threads, work.layout.slices, |i| self.part(work, prior, i, step, groups).none());
+            self.none_cost.iter_mut().zip(&coded).for_each(|(slot, c)| *slot = (c.cost, 0));
+            return Ok(coded);
+        };
+        // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
+        let spare = self.threads > work.layout.slices;
+        let frame = self.held.get(number).expect("the reference is held");
+        let distance = self.number.wrapping_sub(number) as u8;
+        let first = crate::parallel(self.threads, work.layout.slices, |i| {
+            let part = self.part(work, prior, i, step, groups);
+            let predicted = || part.predicted(frame, distance);
+            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || part.none()) } else { (predicted(), None) }
+        });
+        let wanted: Vec<bool> = first
+            .iter()
+            .zip(&self.none_cost)
+            .map(|((c, _), (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last)
+            .collect();
+        let missing: Vec<bool> = first.iter().zip(&wanted).map(|((_, none), wanted)| *wanted && none.is_none()).collect();
+        if missing.contains(&true) {
+            self.analyse_whole(work)?;
+        }
+        let work = &*work;
+        let mut second =
+            crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| self.part(work, prior, i, step, groups).none()));
+        let mut out = Vec::with_capacity(first.len());
+        for (i, (c, early)) in first.into_iter().enumerate() {
+            let none = early.or_else(|| second[i].take()).filter(|_| wanted[i]);
+            let slot = &mut self.none_cost[i];
+            match none {
+                Some(none) if none.cost < c.cost => {
+                    *slot = (none.cost, 0);
+                    out.push(none);
+                }
+                Some(none) => {
+                    // It was tried and lost.
+                    *slot = (none.cost, 0);
+                    out.push(c);
+                }
+                None => {
+                    slot.1 = slot.1.saturating_add(1);
+                    out.push(c);
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// One slice of the frame with all that it is coded from.
+    fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
+        let (w, m) = (work.layout.columns, prior.channels);
+        let rows = crate::slice_latent_rows(work.layout.rows, i, work.layout.slices);
+        let at = rows.start * w..rows.end * w;
+        let gains = prior.gains(step);
+        let in_steps = |v: &[f32]| -> Vec<f32> {
+            v[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect()
+        };
+        let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
+        let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
+        Part {
+            walk: Walk {
+                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.slices).max(1) },
+                prior,
+                step,
+                shape: Shape { width: w, height: rows.len() },
+                groups,
+            },
+            y: in_steps(&work.y),
+            base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
+            plan: work.plan.as_ref(),
+            lambda,
+            // Plain rounding errs alike in every kind: there the bytes decide.
+            lambda_kind: if !self.settings.rdo { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
+            exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
+            excess: match &work.plan {
+                Some(p) => p.excess[at.clone()].to_vec(),
+                None => vec![1.0; at.len()],
+            },
+            at,
+        }
+    }
+}
