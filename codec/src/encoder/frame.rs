@@ -81,7 +81,8 @@ impl Encoder {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
                 let prices = Prices { bit: prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize] };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
-                plan = Some(Plan::new(self.kernels, &self.planes, frame, picture, search, &layout, prices, self.threads));
+                let kernels = Kernels { level: self.kernels, threads: self.threads };
+                plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &layout, prices));
                 if let Some(plan) = &mut plan {
                     plan.excess = self.outcome.excess(&plan.vectors, layout.columns);
                 }

@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn garbage_never_leaves_the_range() {
-        let bytes: Vec<u8> = (0..4000u32).map(|i| (i * 2654435761 >> 13) as u8).collect();
+        let bytes: Vec<u8> = (0..4000u32).map(|i| ((i.wrapping_mul(2654435761)) >> 13) as u8).collect();
         let mut io = In(RansDecoder::new(&bytes));
         let mut f = Field::new(20, 20, &[], &[], &[100; 16]);
         for _ in 0..400 {

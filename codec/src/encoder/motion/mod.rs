@@ -10,7 +10,7 @@ pub(super) use outcome::Outcome;
 use crate::held::HeldFrame;
 use crate::model::Pack;
 use crate::motion::{self, Kind, Networks, areas, dilate};
-use lic_kernels::Level;
+use crate::prior::Kernels;
 use lic_kernels::motion::{SearchPlane, Vector, block_error};
 use lic_kernels::planes::Planes;
 
@@ -47,15 +47,15 @@ pub(super) struct Prices {
 impl Plan {
     /// Searches vectors against the made picture of `frame` and compensates.
     pub fn new(
-        level: Level,
+        kernels: Kernels,
         current: &Planes,
         frame: &HeldFrame,
         picture: &Planes,
         search: &mut SearchPlane,
         layout: &Layout,
         prices: Prices,
-        threads: usize,
     ) -> Plan {
+        let Kernels { level, threads } = kernels;
         search.refill(level, &picture.y, picture.width, picture.height);
         let (w, h) = (layout.columns, layout.rows);
         let search: &SearchPlane = search;
