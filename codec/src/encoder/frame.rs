@@ -47,7 +47,8 @@ impl Part<'_> {
     }
 
     fn none(&self) -> Coded {
-        self.job(self.lambda[0]).none()
+        // Beside a slice that spares bits it must spare as many: otherwise the better picture that nobody asked for costs it the choice.
+        self.job(self.lambda[if self.plan.is_some() { 2 } else { 0 }]).none()
     }
 
     /// From a held frame: its picture if there is a plan, else its latents.
