@@ -337,8 +337,7 @@ impl Walk<'_> {
 impl Tracks<'_> {
     /// Index in the frame of the position that block (x, y) of a slice, of `w` columns, comes from.
     pub fn source(&self, x: usize, y: usize, w: usize, v: Vector) -> usize {
-        let from = |at: usize, v: i16, n: usize| ((at as i32 * 64 + v as i32 + 32) >> 6).clamp(0, n as i32 - 1) as usize;
-        from(y + self.first_row, v.y, self.rows) * w + from(x, v.x, w)
+        crate::motion::source(x, y + self.first_row, v, w, self.rows)
     }
 }
 

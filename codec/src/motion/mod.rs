@@ -9,6 +9,15 @@ mod picture;
 pub(crate) use boxes::{Area, areas, dilate};
 pub(crate) use picture::{Kind, Networks, Pending, compensate};
 
+use lic_kernels::motion::Vector;
+
+/// Raster index of the position, of a frame of `columns` and `rows`, that the block in column `x` and row `y` comes from: the nearest one
+/// (codec/BITSTREAM.md, section "Tracks").
+pub(crate) fn source(x: usize, y: usize, v: Vector, columns: usize, rows: usize) -> usize {
+    let from = |at: usize, v: i16, n: usize| ((at as i32 * 64 + v as i32 + 32) >> 6).clamp(0, n as i32 - 1) as usize;
+    from(y, v.y, rows) * columns + from(x, v.x, columns)
+}
+
 /// What a block (one latent position, 16x16 pixels) of a frame is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {

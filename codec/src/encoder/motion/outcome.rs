@@ -44,8 +44,7 @@ impl Outcome {
             return vec![1.0; vectors.len()];
         }
         let rows = vectors.len() / columns;
-        let from = |at: usize, v: i16, n: usize| ((at as i32 * 64 + v as i32 + 32) >> 6).clamp(0, n as i32 - 1) as usize;
-        let source = |(p, v): (usize, &Vector)| from(p / columns, v.y, rows) * columns + from(p % columns, v.x, columns);
+        let source = |(p, v): (usize, &Vector)| crate::motion::source(p % columns, p / columns, *v, columns, rows);
         vectors.iter().enumerate().map(|i| self.excess[source(i)]).collect()
     }
 }
