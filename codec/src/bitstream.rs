@@ -6,7 +6,7 @@ use crate::info::{Colour, StreamInfo};
 /// First two bytes of every frame.
 pub const SYNC: [u8; 2] = [0x4c, 0xc5];
 /// Version of the format that this library reads and writes.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Largest frame that a header may announce: what a parser will ever wait for.
 pub const MAX_FRAME: usize = 64 << 20;
 /// Most frames held for reference.
@@ -66,6 +66,8 @@ pub struct SliceHeader {
     pub kind: SliceKind,
     /// Channel groups coded, 1 to 8.
     pub groups: u8,
+    /// Copies all of its reference, as predicted: its payload holds no symbols.
+    pub copies: bool,
     /// Bytes within the frame.
     pub range: std::ops::Range<usize>,
 }
@@ -80,6 +82,10 @@ pub enum Scan {
     /// No frame begins in the first n bytes (n >= 1): skip them.
     Skip(usize),
 }
+
+/// Bits of a slice header's first byte: it copies everything; its reference is the frame before.
+const COPIES: u8 = 1 << 6;
+const NEXT: u8 = 1 << 7;
 
 /// Largest extension of a header, so that a header is always short.
 const MAX_EXTENSION: usize = 1 << 16;
@@ -137,7 +143,8 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
     }
     let key = flags & 1 != 0;
     let number = r.varint().ok_or_else(short)?;
-    let step = r.u8().ok_or_else(short)?;
+    let b = r.u8().ok_or_else(short)?;
+    let (step, few) = (b & 63, b >> 6);
     let (mut stream, mut pack, mut pack_id, mut held) = (None, None, None, None);
     if key {
         let s = stream_block(&mut r).ok_or_else(short)??;
@@ -150,16 +157,16 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
         }
         r.bytes(n).ok_or_else(short)?;
     }
-    let count = r.u8().ok_or_else(short)? as usize + 1;
+    let count = if few < 3 { few as usize + 1 } else { r.u8().ok_or_else(short)? as usize + 1 };
     let mut slices = Vec::with_capacity(count);
     let mut references = Vec::new();
     let mut total = 0usize;
-    for _ in 0..count {
+    for i in 0..count {
         let b = r.u8().ok_or_else(short)?;
         let kind = match b & 7 {
-            0 => SliceKind::None,
+            0 if b & (COPIES | NEXT) == 0 => SliceKind::None,
             k @ 1..=2 if !key => {
-                let distance = r.u8().ok_or_else(short)?;
+                let distance = if b & NEXT != 0 { 1 } else { r.u8().ok_or_else(short)? };
                 if !(1..=MAX_HELD).contains(&distance) {
                     return Err(bad("a slice refers to a frame that cannot be held"));
                 }
@@ -171,20 +178,21 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
             }
             _ => return Err(bad("a slice's kind is unknown")),
         };
-        let n = r.varint().ok_or_else(short)? as usize;
-        slices.push(SliceHeader { kind, groups: ((b >> 3) & 7) + 1, range: total..total + n });
+        let n = if i + 1 < count { r.varint().ok_or_else(short)? as usize } else { 0 };
+        slices.push(SliceHeader { kind, groups: ((b >> 3) & 7) + 1, copies: b & COPIES != 0, range: total..total + n });
         total += n;
     }
     let crc = crc32c::crc32c(&data[..r.at]) as u16;
     if r.bytes(2).ok_or_else(short)? != crc.to_le_bytes() {
         return Err(bad("the frame's header fails its CRC"));
     }
-    if step as usize >= STEPS || flags & 0b1100 != 0 {
+    if flags & 0b1100 != 0 {
         return Err(bad("the frame's header has reserved values"));
     }
-    if r.at + total != length {
-        return Err(bad("the slices do not fill the frame"));
-    }
+    let Some(last) = length.checked_sub(r.at + total) else {
+        return Err(bad("the slices do not fit into the frame"));
+    };
+    slices.last_mut().expect("at least one").range.end += last;
     for s in &mut slices {
         s.range = s.range.start + r.at..s.range.end + r.at;
     }
@@ -215,15 +223,25 @@ pub struct HeaderSource<'a> {
     pub step: u8,
     /// Present in key frames: description, frames held, pack id, pack name.
     pub key: Option<(&'a StreamInfo, u8, [u8; 16], &'a str)>,
-    /// Kind, groups and payload of each slice.
-    pub slices: &'a [(SliceKind, u8, Vec<u8>)],
+    pub slices: &'a [SliceSource],
+}
+
+/// What a slice is written from.
+pub struct SliceSource {
+    pub kind: SliceKind,
+    /// Channel groups coded, 1 to 8.
+    pub groups: u8,
+    /// See [`SliceHeader::copies`].
+    pub copies: bool,
+    pub payload: Vec<u8>,
 }
 
 /// Header and payloads -> one frame.
 pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
     let mut body = Vec::new();
     varint(&mut body, h.number);
-    body.push(h.step);
+    let few = (h.slices.len() - 1).min(3) as u8;
+    body.push(h.step | few << 6);
     if let Some((s, held, id, name)) = h.key {
         body.extend_from_slice(&(s.width as u16).to_le_bytes());
         body.extend_from_slice(&(s.height as u16).to_le_bytes());
@@ -237,16 +255,23 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
         body.push(name.len() as u8);
         body.extend_from_slice(name);
     }
-    body.push((h.slices.len() - 1) as u8);
-    for (kind, groups, payload) in h.slices {
-        match kind {
-            SliceKind::None => body.push((groups - 1) << 3),
-            SliceKind::Latent { distance } => body.extend_from_slice(&[1 | (groups - 1) << 3, *distance]),
-            SliceKind::Motion { distance } => body.extend_from_slice(&[2 | (groups - 1) << 3, *distance]),
-        }
-        varint(&mut body, payload.len() as u32);
+    if few == 3 {
+        body.push((h.slices.len() - 1) as u8);
     }
-    let payload: usize = h.slices.iter().map(|s| s.2.len()).sum();
+    for (i, s) in h.slices.iter().enumerate() {
+        let kind = match s.kind {
+            SliceKind::None => 0,
+            SliceKind::Latent { .. } => 1,
+            SliceKind::Motion { .. } => 2,
+        };
+        let next = if s.kind.distance() == Some(1) { NEXT } else { 0 };
+        body.push(kind | (s.groups - 1) << 3 | if s.copies { COPIES } else { 0 } | next);
+        body.extend(s.kind.distance().filter(|d| *d != 1));
+        if i + 1 < h.slices.len() {
+            varint(&mut body, s.payload.len() as u32);
+        }
+    }
+    let payload: usize = h.slices.iter().map(|s| s.payload.len()).sum();
     let mut out = Vec::with_capacity(body.len() + payload + 9);
     out.extend_from_slice(&[SYNC[0], SYNC[1], VERSION << 4 | h.key.is_some() as u8]);
     varint(&mut out, (body.len() + 2 + payload) as u32);
@@ -254,7 +279,7 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
     let crc = crc32c::crc32c(&out) as u16;
     out.extend_from_slice(&crc.to_le_bytes());
     for s in h.slices {
-        out.extend_from_slice(&s.2);
+        out.extend_from_slice(&s.payload);
     }
     out
 }
@@ -314,13 +339,17 @@ mod tests {
         StreamInfo { width: 641, height: 479, fps: (30000, 1001), par: (4, 3), colour: Colour::BT709, grey: true }
     }
 
+    fn none(groups: u8, payload: Vec<u8>) -> SliceSource {
+        SliceSource { kind: SliceKind::None, groups, copies: false, payload }
+    }
+
     fn key() -> Vec<u8> {
         let i = info();
         write_frame(&HeaderSource {
             number: 7,
             step: 31,
             key: Some((&i, 4, [9; 16], "tiny")),
-            slices: &[(SliceKind::None, 8, vec![1, 2, 3]), (SliceKind::None, 3, vec![])],
+            slices: &[none(8, vec![1, 2, 3]), none(3, vec![])],
         })
     }
 
@@ -335,10 +364,18 @@ mod tests {
     }
 
     #[test]
-    fn inter_frame_names_its_references_once() {
-        let kind = SliceKind::Latent { distance: 2 };
-        let f = write_frame(&HeaderSource { number: 1, step: 0, key: None, slices: &[(kind, 8, vec![5]), (kind, 8, vec![])] });
-        assert_eq!(parse_header(&f).unwrap().references, [u32::MAX]);
+    fn inter_frames_name_their_references_once() {
+        let slice = |distance, copies| SliceSource { kind: SliceKind::Latent { distance }, groups: 8, copies, payload: vec![5] };
+        for (count, distance) in [(1, 1), (2, 2), (3, 8), (4, 1), (9, 3)] {
+            let slices: Vec<_> = (0..count).map(|i| slice(distance, i == 1)).collect();
+            let f = write_frame(&HeaderSource { number: 1, step: 63, key: None, slices: &slices });
+            let h = parse_header(&f).unwrap();
+            assert_eq!((h.step, h.slices.len()), (63, count));
+            assert_eq!(h.references, [1u32.wrapping_sub(distance as u32)]);
+            for (i, s) in h.slices.iter().enumerate() {
+                assert_eq!((s.kind, s.copies, &f[s.range.clone()]), (SliceKind::Latent { distance }, i == 1, &[5][..]));
+            }
+        }
     }
 
     #[test]

@@ -308,13 +308,10 @@ impl Stream {
         positions: std::ops::Range<usize>,
         counting: bool,
     ) -> Result<(Latents, Shares)> {
-        let Some((crc, symbols)) = data.split_at_checked(4) else {
-            return Err(Error::Damaged("a slice has no CRC".into()));
-        };
         let mut io = Reader {
             tables: &walk.prior.tables,
-            rans: RansDecoder::new(symbols),
-            nothing: symbols.is_empty(),
+            rans: RansDecoder::new(data),
+            nothing: s.copies,
             counting,
             in_vectors: false,
             shares: Shares::default(),
@@ -339,7 +336,7 @@ impl Stream {
             }
         };
         let shares = io.shares;
-        if !io.rans.finish() || latents.crc().to_le_bytes() != crc {
+        if !io.rans.finish(latents.crc()) {
             return Err(Error::Damaged(format!("a slice of frame {number} fails its CRC")));
         }
         Ok((latents, shares))
@@ -349,7 +346,7 @@ impl Stream {
 struct Reader<'a> {
     tables: &'a Tables,
     rans: RansDecoder<'a>,
-    /// A slice without bytes copies all of its reference.
+    /// The slice copies all of its reference.
     nothing: bool,
     counting: bool,
     in_vectors: bool,

@@ -25,13 +25,10 @@ impl RansEncoder {
         }
     }
 
-    /// Codes what was said; nothing said gives no bytes.
-    pub fn finish(self, out: &mut Vec<u8>) {
-        if self.said.is_empty() {
-            return;
-        }
+    /// Codes what was said from a first state that stands for `check`: four bytes more than the symbols need.
+    pub fn finish(self, check: u32, out: &mut Vec<u8>) {
         let first = out.len();
-        let mut x = LOW;
+        let mut x = first_state(check);
         for &(start, freq) in self.said.iter().rev() {
             let (start, freq) = (start as u32, freq as u32);
             while x >= freq << 16 {
@@ -45,6 +42,11 @@ impl RansEncoder {
     }
 }
 
+/// The encoder's first state, which is the decoder's last: a checksum travels in it at the price of a byte.
+fn first_state(check: u32) -> u32 {
+    LOW + check % ((1 << 31) - LOW)
+}
+
 /// Reads what [`RansEncoder`] wrote. Bytes beyond the end read as zero; [`finish`](RansDecoder::finish) tells.
 pub struct RansDecoder<'a> {
     data: &'a [u8],
@@ -54,10 +56,8 @@ pub struct RansDecoder<'a> {
 
 impl<'a> RansDecoder<'a> {
     pub fn new(data: &'a [u8]) -> RansDecoder<'a> {
-        let mut d = RansDecoder { data, at: 0, x: LOW };
-        if !data.is_empty() {
-            d.x = (0..4).fold(0, |x, _| x << 8 | d.byte());
-        }
+        let mut d = RansDecoder { data, at: 0, x: 0 };
+        d.x = (0..4).fold(0, |x, _| x << 8 | d.byte());
         d
     }
 
@@ -94,8 +94,8 @@ impl<'a> RansDecoder<'a> {
     }
 
     /// Whether exactly the written bytes were read and the state is the encoder's first.
-    pub fn finish(self) -> bool {
-        self.x == LOW && self.at == self.data.len()
+    pub fn finish(self, check: u32) -> bool {
+        self.x == first_state(check) && self.at == self.data.len()
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
             e.push_raw(i as u32 & 31, if i % 7 == 0 { 5 } else { 0 });
         }
         let mut out = vec![1, 2, 3];
-        e.finish(&mut out);
+        e.finish(0xdeadbeef, &mut out);
         let mut d = RansDecoder::new(&out[3..]);
         for (i, &s) in symbols.iter().enumerate() {
             let at = d.peek();
@@ -152,7 +152,7 @@ mod tests {
             d.advance(cdf[s], cdf[s + 1] - cdf[s]);
             assert_eq!(d.raw(if i % 7 == 0 { 5 } else { 0 }), if i % 7 == 0 { i as u32 & 31 } else { 0 });
         }
-        assert!(d.finish());
+        assert!(d.finish(0xdeadbeef));
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             e.push(start, f);
         }
         let mut out = Vec::new();
-        e.finish(&mut out);
+        e.finish(0, &mut out);
         assert!((out.len() as f64) * 8.0 < bits * 1.005 + 32.0, "{} bytes for {bits} bits", out.len());
     }
 
@@ -183,7 +183,7 @@ mod tests {
                 d.advance(s, f);
                 d.raw(3);
             }
-            d.finish();
+            d.finish(0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Streams of the first version, decoded for ever: the frozen tiny packs, frames from 175x143 (static, four slices, changing
+//! Streams of the current version, decoded for ever: the frozen tiny packs, frames from 175x143 (static, four slices, changing
 //! steps and groups) and 160x96 (moving; in shifted also slices of kind `motion`), and the CRC-32C of each frame's latents.
 //!
 //! `LIC_WRITE_GOLDEN=1 cargo test --release -p lic-codec --test golden` writes them anew: only for a new version of the format.

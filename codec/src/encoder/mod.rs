@@ -7,7 +7,7 @@ mod rate;
 mod skip;
 mod slice;
 
-use crate::bitstream::{self, GROUPS, HeaderSource, STEPS, SliceKind};
+use crate::bitstream::{self, GROUPS, HeaderSource, STEPS, SliceKind, SliceSource};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
@@ -274,12 +274,12 @@ impl Encoder {
                 }
             }
             latents.push(c.latents);
-            slices.push((c.kind, c.groups, c.payload));
+            slices.push(SliceSource { kind: c.kind, groups: c.groups, copies: c.copies, payload: c.payload });
         }
         let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {
             // Slices of other kinds have no vectors of their own.
-            let all = slices.iter().all(|s| matches!(s.0, SliceKind::Motion { .. }));
+            let all = slices.iter().all(|s| matches!(s.kind, SliceKind::Motion { .. }));
             p.prediction = if all {
                 p.base = plan.base;
                 Some(plan.prediction)

@@ -13,6 +13,7 @@ use crate::slice::{Latents, Reference, SymbolIo, Walk};
 pub(super) struct Coded {
     pub kind: SliceKind,
     pub groups: u8,
+    pub copies: bool,
     pub payload: Vec<u8>,
     pub latents: Latents,
     /// Error of the pixels plus what the bits are worth; with packs without kind `motion`, of the latents.
@@ -109,15 +110,15 @@ impl Job<'_> {
     }
 
     pub fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
-        let mut payload = latents.crc().to_le_bytes().to_vec();
-        // A slice that copies everything, as predicted, says so by saying nothing.
-        if kind == SliceKind::None || !io.as_predicted {
-            io.rans.finish(&mut payload);
-        }
+        // A slice that copies everything, as predicted, need not say it flag by flag.
+        let copies = kind != SliceKind::None && io.as_predicted;
+        let rans = if copies { RansEncoder::default() } else { io.rans };
+        let mut payload = Vec::new();
+        rans.finish(latents.crc(), &mut payload);
         let expected: Vec<f32> = io.error.iter().map(|e| self.exchange * e).collect();
         let error: f32 = expected.iter().zip(self.excess).map(|(e, x)| e * x).sum::<f32>() + copied;
         let cost = error + self.exchange * self.lambda_kind * payload.len() as f32 * 8.0;
-        Coded { kind, groups: self.walk.groups, cost, expected, payload, latents }
+        Coded { kind, groups: self.walk.groups, copies, cost, expected, payload, latents }
     }
 }
 

@@ -290,13 +290,13 @@ mod tests {
             assert_eq!(b.vector, c.vector);
         }
         let mut bytes = vec![];
-        out.0.finish(&mut bytes);
+        out.0.finish(7, &mut bytes);
         let mut io = In(RansDecoder::new(&bytes));
         let mut f = Field::new(w, h, &last_copy, &last, &[20000; 16]);
         for c in &coded {
             assert_eq!(f.code(Block::default(), &mut io), *c);
         }
-        assert!(io.0.finish());
+        assert!(io.0.finish(7));
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             f.code(Block { mode: Mode::Copy, vector: Vector { x: -13, y: 6 } }, &mut out);
         }
         let mut bytes = vec![];
-        out.0.finish(&mut bytes);
+        out.0.finish(7, &mut bytes);
         assert!(bytes.len() < 40, "{} bytes", bytes.len());
     }
 

@@ -152,12 +152,12 @@ pub(crate) mod tests {
             }
         }
         let mut out = vec![];
-        e.finish(&mut out);
+        e.finish(7, &mut out);
         let mut d = RansDecoder::new(&out);
         for (k, mean, scale) in said {
             assert_eq!(t.decode(&mut d, mean, scale), k, "mean {mean} scale {scale}");
         }
-        assert!(d.finish());
+        assert!(d.finish(7));
     }
 
     #[test]
@@ -171,7 +171,7 @@ pub(crate) mod tests {
             t.encode(&mut e, k, mean, scale);
         }
         let mut out = vec![];
-        e.finish(&mut out);
+        e.finish(7, &mut out);
         let ratio = out.len() as f32 * 8.0 / bits;
         assert!((0.999..1.001).contains(&ratio), "{ratio}");
     }
