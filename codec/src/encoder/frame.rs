@@ -47,8 +47,20 @@ impl Part<'_> {
     }
 
     fn none(&self) -> Coded {
-        // Beside a slice that spares bits it must spare as many: otherwise the better picture that nobody asked for costs it the choice.
+        self.job(self.lambda[0]).none()
+    }
+
+    /// Without reference beside slices that have one: as sparing as they are, or the better picture that nobody asked for costs it the choice.
+    fn none_among_others(&self) -> Coded {
         self.job(self.lambda[if self.plan.is_some() { 2 } else { 0 }]).none()
+    }
+
+    /// To be compared with slices at another step of this frame: a bit is worth the same error there and here.
+    fn priced_at(mut self, prior: &Prior, step: u8) -> Self {
+        if let (Some(_), Some(m), true) = (self.plan, &prior.motion, self.walk.step != step) {
+            self.lambda_kind = m.pixel_error[step as usize] * m.lambda[step as usize] / self.exchange;
+        }
+        self
     }
 
     /// From a held frame: its picture if there is a plan, else its latents.
@@ -113,14 +125,17 @@ impl Encoder {
         Ok(())
     }
 
-    pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<Vec<Coded>> {
+    /// All slices at a step, or without reference at a coarser one: that step, and they.
+    pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<(u8, Vec<Coded>)> {
         let pack = self.pack.clone();
         let prior = &pack.prior;
         let Some(number) = work.reference else {
             let coded = crate::parallel(self.threads, work.layout.slices, |i| self.part(work, prior, i, step, groups).none());
             self.none_cost.iter_mut().zip(&coded).for_each(|(slot, c)| *slot = (c.cost, 0));
-            return Ok(coded);
+            return Ok((step, coded));
         };
+        let alone = if work.plan.is_some() && self.settings.rdo { prior.step_alone(step) } else { step };
+        let none = |work: &Work, i: usize| self.part(work, prior, i, alone, groups).priced_at(prior, step).none();
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
         let spare = self.threads > work.layout.slices;
         let frame = self.held.get(number).expect("the reference is held");
@@ -128,41 +143,42 @@ impl Encoder {
         let first = crate::parallel(self.threads, work.layout.slices, |i| {
             let part = self.part(work, prior, i, step, groups);
             let predicted = || part.predicted(frame, distance);
-            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || part.none()) } else { (predicted(), None) }
+            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || none(work, i)) } else { (predicted(), None) }
         });
-        let wanted: Vec<bool> = first
-            .iter()
-            .zip(&self.none_cost)
-            .map(|((c, _), (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last)
-            .collect();
-        let missing: Vec<bool> = first.iter().zip(&wanted).map(|((_, none), wanted)| *wanted && none.is_none()).collect();
+        let (mut predicted, mut early): (Vec<_>, Vec<_>) = first.into_iter().unzip();
+        let wanted: Vec<bool> =
+            predicted.iter().zip(&self.none_cost).map(|(c, (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last).collect();
+        let missing: Vec<bool> = early.iter().zip(&wanted).map(|(none, wanted)| *wanted && none.is_none()).collect();
         if missing.contains(&true) {
             self.analyse_whole(work)?;
         }
         let work = &*work;
-        let mut second =
-            crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| self.part(work, prior, i, step, groups).none()));
-        let mut out = Vec::with_capacity(first.len());
-        for (i, (c, early)) in first.into_iter().enumerate() {
-            let none = early.or_else(|| second[i].take()).filter(|_| wanted[i]);
-            let slot = &mut self.none_cost[i];
-            match none {
-                Some(none) if none.cost < c.cost => {
-                    *slot = (none.cost, 0);
-                    out.push(none);
-                }
+        let none = |work: &Work, i: usize| self.part(work, prior, i, alone, groups).priced_at(prior, step).none();
+        let late = crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| none(work, i)));
+        early.iter_mut().zip(late).for_each(|(e, l)| *e = e.take().or(l));
+        let mut cheaper = vec![false; wanted.len()];
+        for (i, slot) in self.none_cost.iter_mut().enumerate() {
+            match early[i].as_ref().filter(|_| wanted[i]) {
                 Some(none) => {
-                    // It was tried and lost.
                     *slot = (none.cost, 0);
-                    out.push(c);
+                    cheaper[i] = none.cost < predicted[i].cost;
                 }
-                None => {
-                    slot.1 = slot.1.saturating_add(1);
-                    out.push(c);
-                }
+                None => slot.1 = slot.1.saturating_add(1),
             }
         }
-        Ok(out)
+        let sum = |c: &mut dyn Iterator<Item = &Coded>| c.map(|c| c.cost).sum::<f32>();
+        if cheaper.contains(&true) && wanted.iter().all(|w| *w) && sum(&mut early.iter().flatten()) < sum(&mut predicted.iter()) {
+            return Ok((alone, early.into_iter().flatten().collect()));
+        }
+        // A frame has one step: beside predicted slices those without reference get it too.
+        let again = crate::parallel(self.threads, cheaper.len(), |i| cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others()));
+        for (c, none) in predicted.iter_mut().zip(again) {
+            match none {
+                Some(none) if none.cost < c.cost => *c = none,
+                _ => {}
+            }
+        }
+        Ok((step, predicted))
     }
 
     /// One slice of the frame with all that it is coded from.

@@ -195,7 +195,7 @@ impl Encoder {
         let mut work = self.prepare(key, likely)?;
         let (step, coded) = if self.settings.bitrate == 0 {
             let step = self.step_of_quality(ceiling, key);
-            (step, self.slices(&mut work, step, GROUPS as u8)?)
+            self.slices(&mut work, step, GROUPS as u8)?
         } else {
             self.within_budget(&mut work, ceiling)?
         };
@@ -230,7 +230,7 @@ impl Encoder {
         let mut groups = GROUPS as u8;
         let mut tries = 0;
         loop {
-            let coded = self.slices(work, step, groups)?;
+            let (at, coded) = self.slices(work, step, groups)?;
             let bits: f32 = coded.iter().map(|c| c.payload.len() as f32 * 8.0).sum();
             if groups == GROUPS as u8 {
                 self.rate.learn(key, step, bits);
@@ -238,7 +238,7 @@ impl Encoder {
             tries += 1;
             let wasteful = key && bits < 0.5 * aim && step < ceiling && tries < 3;
             if (bits <= most && !wasteful) || groups == 1 {
-                return Ok((step, coded));
+                return Ok((at, coded));
             }
             if step > 0 {
                 let next = self.rate.step(key, aim, ceiling);

@@ -70,6 +70,15 @@ impl Prior {
         &self.step_size[step as usize * self.channels..][..self.channels]
     }
 
+    /// Encoder: the step, at most `step`, at which slices without reference give as much error for a bit as those of kind `motion` do
+    /// at `step`: their lambdas differ, so the same step would be two points of different slope.
+    pub fn step_alone(&self, step: u8) -> u8 {
+        let Some(m) = &self.motion else { return step };
+        let price = m.pixel_error[step as usize] * m.lambda[step as usize];
+        let off = |s: &u8| (m.pixel_error[*s as usize] * self.lambda[0][*s as usize] / price).ln().abs();
+        (0..=step).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(step)
+    }
+
     /// Latents of a reference (in 1/65536) in units of `step`, with [`MEAN_BITS`] fraction bits, clamped to int16.
     pub fn in_steps(&self, latents: &[i32], step: u8) -> Vec<i16> {
         let inverse: Vec<i64> = self.step_sizes(step).iter().map(|&d| ((1i64 << 32) + d as i64 / 2) / d as i64).collect();
