@@ -55,3 +55,17 @@ fn random(mut s: u64) -> impl FnMut() -> usize {
         (s >> 40) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quarters_have_a_mean() {
+        let q = |x: [i16; 4]| Quarters(x.map(|x| Vector { x, y: -x }));
+        assert_eq!(q([1, 1, 0, 0]).mean(), Vector { x: 1, y: 0 });
+        assert_eq!(q([-16383, -16383, -16383, -16382]).mean(), Vector { x: -16383, y: 16383 });
+        assert_eq!(q([5, 5, 5, 5]).mean(), q([5, 5, 5, 5]).one().unwrap());
+        assert_eq!([q([5, 5, 5, 6]).one(), q([6, 5, 5, 5]).one()], [None; 2]);
+    }
+}
