@@ -2,7 +2,7 @@
 
 use crate::motion::{Mode, Pending};
 use crate::slice::{Latents, Tracks};
-use lic_kernels::motion::Vector;
+use lic_kernels::motion::Quarters;
 use lic_kernels::planes::Planes;
 
 /// A decoded frame.
@@ -15,7 +15,7 @@ pub(crate) struct HeldFrame {
     pub skip: Vec<bool>,
     /// Magnitudes of recent differences, as `latents`, and vectors by position; both empty in frames without slices of kind `motion`.
     pub recent: Vec<i32>,
-    pub vectors: Vec<Vector>,
+    pub vectors: Vec<Quarters>,
     /// Made when somebody asks for it.
     pub picture: Picture,
     /// At the encoder: frames without which this one cannot be decoded.
@@ -47,13 +47,13 @@ impl HeldFrame {
             f.skip.extend_from_slice(&s.skip);
             if let Some(x) = s.motion {
                 f.recent.extend_from_slice(&x.recent);
-                f.vectors.extend(x.blocks.iter().map(|b| b.vector));
+                f.vectors.extend(x.blocks.iter().map(|b| b.vectors));
                 p.modes.extend(x.blocks.iter().map(|b| b.mode));
                 p.coded.positions.extend(x.coded.iter().map(|p| p + first as u32));
                 p.coded.difference.extend_from_slice(&x.difference);
             } else if moves {
                 f.recent.resize(f.recent.len() + n * m, 0);
-                f.vectors.resize(first + n, Vector::default());
+                f.vectors.resize(first + n, Quarters::default());
                 p.modes.resize(first + n, Mode::Own);
             }
         }

@@ -8,7 +8,7 @@ use crate::motion::Mode;
 use crate::motion::field::{Block, Field, FlagIo};
 use crate::prior::{FLAGS, Heads, Inter, Kernels, Known, Prior, Shape, latent_to_activation, mean_to_activation, neighbours};
 use crate::rans::Adaptive;
-use lic_kernels::motion::Vector;
+use lic_kernels::motion::{Quarters, Vector};
 
 /// Where symbols come from or go to.
 pub(crate) trait SymbolIo: FlagIo {
@@ -50,7 +50,7 @@ pub(crate) struct Tracks<'a> {
     pub recent: &'a [i32],
     /// Copy map and vectors; empty: the frame has none.
     pub copied: &'a [bool],
-    pub vectors: &'a [Vector],
+    pub vectors: &'a [Quarters],
     /// Rows of the frame, and the slice's first.
     pub rows: usize,
     pub first_row: usize,
@@ -83,13 +83,14 @@ impl Latents {
         let crc = latents_crc(&self.values);
         let Some(m) = &self.motion else { return crc };
         m.blocks.iter().fold(crc, |crc, b| {
-            let ([x0, x1], [y0, y1]) = (b.vector.x.to_le_bytes(), b.vector.y.to_le_bytes());
+            let vectors = b.vectors.0.iter().flat_map(|v| [v.x, v.y]).flat_map(i16::to_le_bytes);
             let mode = match b.mode {
                 Mode::Copy => 0,
                 Mode::Own => 1,
                 Mode::Difference => 2,
             };
-            crc32c::crc32c_append(crc, &[x0, x1, y0, y1, mode])
+            let bytes: Vec<u8> = vectors.chain([mode]).collect();
+            crc32c::crc32c_append(crc, &bytes)
         })
     }
 }
@@ -222,7 +223,7 @@ impl Walk<'_> {
             field.code(io.wanted(i), io);
         }
         let blocks = field.blocks;
-        let source: Vec<usize> = blocks.iter().enumerate().map(|(i, b)| tracks.source(i % w, i / w, w, b.vector)).collect();
+        let source: Vec<usize> = blocks.iter().enumerate().map(|(i, b)| tracks.source(i % w, i / w, w, b.vectors.mean())).collect();
         let mut values = gather_rows(tracks.latents, m, &source);
         let mut recent = if tracks.recent.is_empty() { vec![0; n * m] } else { gather_rows(tracks.recent, m, &source) };
         let skip: Vec<bool> = blocks.iter().map(|b| b.mode == Mode::Copy).collect();
@@ -351,13 +352,13 @@ fn gather_rows(from: &[i32], m: usize, rows: &[usize]) -> Vec<i32> {
 fn flags(shape: Shape, p: u32, blocks: &[Block]) -> [i16; FLAGS] {
     let mut f = neighbours(shape, p, |q| blocks[q].mode == Mode::Copy);
     let (p, w) = (p as usize, shape.width);
-    let b = blocks[p];
-    let distance = |o: Vector| (b.vector.x as i32 - o.x as i32).abs() + (b.vector.y as i32 - o.y as i32).abs();
+    let (b, v) = (blocks[p], blocks[p].vectors.mean());
+    let distance = |o: Vector| (v.x as i32 - o.x as i32).abs() + (v.y as i32 - o.y as i32).abs();
     let set = |on: bool| if on { 64 } else { 0 };
     f[9] = set(b.mode == Mode::Own);
-    f[10] = if p % w > 0 { (8 * distance(blocks[p - 1].vector)).min(4096) as i16 } else { 0 };
-    f[11] = if p >= w { (8 * distance(blocks[p - w].vector)).min(4096) as i16 } else { 0 };
+    f[10] = if p % w > 0 { (8 * distance(blocks[p - 1].vectors.mean())).min(4096) as i16 } else { 0 };
+    f[11] = if p >= w { (8 * distance(blocks[p - w].vectors.mean())).min(4096) as i16 } else { 0 };
     f[12] = (2 * distance(Vector::default())).min(4096) as i16;
-    f[13] = set((b.vector.x | b.vector.y) & 3 != 0);
+    f[13] = set((v.x | v.y) & 3 != 0);
     f
 }

@@ -1,10 +1,10 @@
-//! The field of one slice: for every block whether it copies, and its vector, coded with adaptive binary contexts.
+//! The field of one slice: for every block whether it copies, and its vector or those of its quarters, coded with adaptive binary contexts.
 //! Prediction by the median of three neighbours and by merging with one of them, as in H.264 (8.4.1.3) and HEVC (8.5.3.2.2);
 //! codec/BITSTREAM.md, section "Field".
 
 use super::Mode;
 use crate::rans::Adaptive;
-use lic_kernels::motion::Vector;
+use lic_kernels::motion::{Quarters, Vector};
 use std::sync::LazyLock;
 
 /// Largest magnitude of a vector's component, in quarter samples.
@@ -17,11 +17,14 @@ pub(crate) struct Contexts {
     vector: [Adaptive; VECTOR_CONTEXTS],
 }
 
-/// Of `vector`: "is the median" (12), "is candidate i" (4), then for each component zero (3), sign (1), length (14), top bit (14).
-const VECTOR_CONTEXTS: usize = 12 + 4 + 2 * COMPONENT;
+/// Of `vector`: for blocks, then for quarters, "is the median" (12), "is candidate i" (4), then for each component zero (3), sign (1),
+/// length (14), top bit (14); then "is split" (6).
+const VECTOR_CONTEXTS: usize = SPLIT + 6;
 const OTHERS: usize = 12;
 const COMPONENTS: usize = OTHERS + 4;
 const COMPONENT: usize = 3 + 1 + 14 + 14;
+const QUARTER: usize = COMPONENTS + 2 * COMPONENT;
+const SPLIT: usize = 2 * QUARTER;
 
 /// First probabilities, measured on validation clips (codec/BITSTREAM.md, section "Field").
 const INIT_OWN: [u16; 3] = [400, 4800, 13000];
@@ -33,6 +36,16 @@ const INIT_COMPONENT: [u16; COMPONENT] = [
     25600, 25000, 24800, 23300, 21700, 17400, 8900, 3800, 1500, 1500, 1500, 1500, 1500, 1500, // is longer
     17900, 18800, 17400, 16100, 15500, 14700, 8200, 7000, 6600, 6600, 6600, 6600, 6600, 6600, // next bit
 ];
+const INIT_SPLIT: [u16; 6] = [14100, 4400, 21000, 13500, 24500, 17800];
+/// The same of quarters.
+const QUARTER_MEDIAN: [u16; 12] = [16600, 19800, 20600, 21900, 10600, 13700, 14800, 20100, 7800, 11400, 13800, 16000];
+const QUARTER_OTHERS: [u16; 4] = [11700, 15000, 9300, 5900];
+const QUARTER_COMPONENT: [u16; COMPONENT] = [
+    7500, 7900, 3900,  // is zero
+    16000, // is negative
+    29900, 27100, 23800, 21600, 21100, 18600, 8900, 3600, 1500, 1500, 1500, 1500, 1500, 1500, // is longer
+    22200, 22200, 18700, 14500, 13900, 14400, 6900, 6500, 6500, 6500, 6500, 6500, 6500, 6500, // next bit
+];
 
 /// Bits of a flag by its probability in 1/512.
 static COST: LazyLock<[f32; 512]> = LazyLock::new(|| std::array::from_fn(|i| -((i as f32 + 0.5) / 512.0).log2()));
@@ -41,28 +54,46 @@ static COST: LazyLock<[f32; 512]> = LazyLock::new(|| std::array::from_fn(|i| -((
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Block {
     pub mode: Mode,
-    pub vector: Vector,
+    pub vectors: Quarters,
 }
 
 /// The blocks coded so far and what earlier frames tell.
 pub(crate) struct Field<'a> {
     pub columns: usize,
     pub blocks: Vec<Block>,
-    /// Sum of the components' difference to the median, and whether it differs.
-    surprise: Vec<u32>,
+    /// What is known of each quarter, `[2 * rows][2 * columns]`.
+    quarters: Vec<Option<Known>>,
     /// The reference's copy map and vectors at the same places; both empty if it has none.
     last_copy: &'a [bool],
-    last: &'a [Vector],
+    last: &'a [Quarters],
     contexts: Contexts,
 }
 
-/// What one block's vector is predicted from.
+/// A quarter whose vector has been coded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Known {
+    vector: Vector,
+    /// Sum of the components' differences to the median.
+    surprise: u32,
+}
+
+/// What has a vector of its own: the next block or one of its quarters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Block,
+    Quarter(usize),
+}
+
+/// What one vector is predicted from.
 pub(crate) struct Prediction {
     pub median: Vector,
     /// Other candidates, distinct, in the order in which they are asked for.
     pub others: Vec<Vector>,
+    /// Contexts: the first of all, "is the median" among those, "is zero" likewise, and, of blocks, "is split"; all but for the copy flag.
+    first: usize,
     class: usize,
     size: usize,
+    split: Option<usize>,
 }
 
 /// Codes one flag: (probability of true in 1/32768, wanted) -> the flag. Decoders ignore what is wanted.
@@ -74,15 +105,17 @@ pub(crate) trait FlagIo {
 
 impl<'a> Field<'a> {
     /// `copy_init`: first probabilities of the copy flags ([`Prior::skip_init`](crate::prior::Prior)).
-    pub fn new(columns: usize, rows: usize, last_copy: &'a [bool], last: &'a [Vector], copy_init: &[u16; 16]) -> Field<'a> {
+    pub fn new(columns: usize, rows: usize, last_copy: &'a [bool], last: &'a [Quarters], copy_init: &[u16; 16]) -> Field<'a> {
         let begin = |p: u16| Adaptive::new(p);
         let mut vector = [begin(16384); VECTOR_CONTEXTS];
-        let parts = [&INIT_MEDIAN[..], &INIT_OTHERS, &INIT_COMPONENT, &INIT_COMPONENT];
-        vector.iter_mut().zip(parts.into_iter().flatten()).for_each(|(v, &p)| *v = begin(p));
+        let block = [&INIT_MEDIAN[..], &INIT_OTHERS, &INIT_COMPONENT, &INIT_COMPONENT];
+        let quarter = [&QUARTER_MEDIAN[..], &QUARTER_OTHERS, &QUARTER_COMPONENT, &QUARTER_COMPONENT];
+        let all = block.into_iter().chain(quarter).flatten().chain(&INIT_SPLIT);
+        vector.iter_mut().zip(all).for_each(|(v, &p)| *v = begin(p));
         Field {
             columns,
             blocks: Vec::with_capacity(columns * rows),
-            surprise: Vec::with_capacity(columns * rows),
+            quarters: vec![None; 4 * columns * rows],
             last_copy,
             last,
             contexts: Contexts { copy: copy_init.map(begin), own: INIT_OWN.map(begin), vector },
@@ -95,12 +128,21 @@ impl<'a> Field<'a> {
         (x >= 0 && x < self.columns as isize && p / self.columns >= dy).then(|| (p / self.columns - dy) * self.columns + x as usize)
     }
 
-    /// Prediction of the next block's vector.
-    pub fn predict(&self) -> Prediction {
-        let v = |i: Option<usize>| i.map(|i| self.blocks[i].vector);
-        let (left, above) = (self.at(-1, 0), self.at(0, 1));
-        let corner = self.at(1, 1).or(self.at(-1, 1));
-        let (a, b, c) = (v(left), v(above), v(corner));
+    /// Index among the quarters of what lies (dx, dy) quarters from the first of a part of the next block.
+    fn quarter(&self, part: Part, dx: isize, dy: isize) -> Option<usize> {
+        let (p, q) = (self.blocks.len(), if let Part::Quarter(q) = part { q } else { 0 });
+        let (x, y) = ((2 * (p % self.columns) + q % 2) as isize + dx, (2 * (p / self.columns) + q / 2) as isize + dy);
+        let width = 2 * self.columns;
+        (x >= 0 && x < width as isize && y >= 0).then(|| y as usize * width + x as usize)
+    }
+
+    /// Prediction of a vector of the next block. Of quarters, those before in the block have been [placed](Self::place).
+    pub fn predict(&self, part: Part) -> Prediction {
+        let at = |dx, dy| self.quarters[self.quarter(part, dx, dy)?];
+        let width = if part == Part::Block { 2 } else { 1 };
+        let (left, above) = (at(-1, 0), at(0, -1));
+        let corner = at(width, -1).or_else(|| at(-1, -1));
+        let [a, b, c] = [left, above, corner].map(|k| k.map(|k| k.vector));
         let median = match (a, b, c) {
             (Some(a), None, None) => a,
             _ => {
@@ -108,29 +150,44 @@ impl<'a> Field<'a> {
                 Vector { x: median(a.x, b.x, c.x), y: median(a.y, b.y, c.y) }
             }
         };
+        let last = self.last.get(self.blocks.len()).map(|l| match part {
+            Part::Block => l.mean(),
+            Part::Quarter(q) => l.0[q],
+        });
         let mut others = Vec::with_capacity(4);
-        let zero = Some(Vector::default());
-        for o in [self.last.get(self.blocks.len()).copied(), a, b, zero].into_iter().flatten() {
+        for o in [last, a, b, Some(Vector::default())].into_iter().flatten() {
             if o != median && !others.contains(&o) {
                 others.push(o);
             }
         }
-        let surprise = |i: Option<usize>| i.map_or(0, |i| self.surprise[i]);
-        let sum = surprise(left) + surprise(above);
-        let differ = (surprise(left) > 0) as usize + (surprise(above) > 0) as usize;
+        let [before, beyond] = [left, above].map(|k| k.map_or(0, |k| k.surprise));
+        let differ = (before > 0) as usize + (beyond > 0) as usize;
         let agree = a == b && b == c;
-        let class = differ * 4 + agree as usize * 2;
+        let split = |i: Option<usize>| i.is_some_and(|i| self.blocks[i].vectors.one().is_none()) as usize;
         Prediction {
             median,
             others,
-            class,
-            size: if sum == 0 {
-                0
-            } else if sum <= 8 {
-                1
-            } else {
-                2
+            first: if part == Part::Block { 0 } else { QUARTER },
+            class: differ * 4 + agree as usize * 2,
+            size: match before + beyond {
+                0 => 0,
+                1..=8 => 1,
+                _ => 2,
             },
+            split: (part == Part::Block).then(|| 2 * (split(self.at(-1, 0)) + split(self.at(0, 1)))),
+        }
+    }
+
+    /// Notes the vector of a part of the next block.
+    pub fn place(&mut self, part: Part, p: &Prediction, vector: Vector) {
+        let (dx, dy) = (vector.x as i32 - p.median.x as i32, vector.y as i32 - p.median.y as i32);
+        let known = Known { vector, surprise: dx.unsigned_abs() + dy.unsigned_abs() };
+        let at = self.quarter(part, 0, 0).expect("it lies in the slice");
+        self.quarters[at] = Some(known);
+        if part == Part::Block {
+            for q in [at + 1, at + 2 * self.columns, at + 2 * self.columns + 1] {
+                self.quarters[q] = Some(known);
+            }
         }
     }
 
@@ -145,32 +202,38 @@ impl<'a> Field<'a> {
             let at = own(self.at(-1, 0)) + own(self.at(0, 1));
             flag(&mut self.contexts.own[at], want.mode == Mode::Own, io)
         };
-        let p = self.predict();
         io.vectors(true);
-        let models = &mut self.contexts.vector;
-        let vector = vector(&p, copy, want.vector, |c, want| match c {
-            Some(c) => flag(&mut models[c], want, io),
-            None => io.flag(16384, want),
-        });
-        io.vectors(false);
-        let (dx, dy) = (vector.x as i32 - p.median.x as i32, vector.y as i32 - p.median.y as i32);
-        self.surprise.push(dx.unsigned_abs() + dy.unsigned_abs());
-        let block = Block {
-            mode: if copy {
-                Mode::Copy
-            } else if own {
-                Mode::Own
-            } else {
-                Mode::Difference
-            },
-            vector,
+        let vectors = match self.vector(Part::Block, copy, want.vectors.one(), io) {
+            Some(v) => Quarters::whole(v),
+            None => Quarters([0, 1, 2, 3].map(|q| {
+                let v = self.vector(Part::Quarter(q), copy, Some(want.vectors.0[q]), io);
+                v.expect("quarters are not split")
+            })),
         };
-        self.blocks.push(block);
-        block
+        io.vectors(false);
+        let mode = match (copy, own) {
+            (true, _) => Mode::Copy,
+            (_, true) => Mode::Own,
+            _ => Mode::Difference,
+        };
+        self.blocks.push(Block { mode, vectors });
+        Block { mode, vectors }
     }
 
-    /// Bits that a vector would cost as the next block's.
-    pub fn bits(&self, p: &Prediction, copy: bool, v: Vector) -> f32 {
+    /// Codes and places one vector; None: the block is split.
+    fn vector(&mut self, part: Part, copy: bool, want: Option<Vector>, io: &mut impl FlagIo) -> Option<Vector> {
+        let p = self.predict(part);
+        let models = &mut self.contexts.vector;
+        let v = vector(&p, copy, want, |c, want| match c {
+            Some(c) => flag(&mut models[c], want, io),
+            None => io.flag(16384, want),
+        })?;
+        self.place(part, &p, v);
+        Some(v)
+    }
+
+    /// Bits that a vector would cost as the predicted one; None: that the block is split.
+    pub fn bits(&self, p: &Prediction, copy: bool, v: Option<Vector>) -> f32 {
         let mut bits = 0.0;
         vector(p, copy, v, |c, want| {
             bits += c.map_or(1.0, |c| {
@@ -193,23 +256,28 @@ fn median(a: i16, b: i16, c: i16) -> i16 {
     a.max(b).min(a.min(b).max(c))
 }
 
-/// The syntax of one vector; `f` codes a flag under a context (None: even odds) and says what it is.
-fn vector(p: &Prediction, copy: bool, want: Vector, mut f: impl FnMut(Option<usize>, bool) -> bool) -> Vector {
-    if f(Some(p.class + copy as usize), want == p.median) {
-        return p.median;
+/// The syntax of one vector, or that there are four in its place (None); `f` codes a flag under a context (None: even odds) and says what
+/// it is.
+fn vector(p: &Prediction, copy: bool, want: Option<Vector>, mut f: impl FnMut(Option<usize>, bool) -> bool) -> Option<Vector> {
+    if f(Some(p.first + p.class + copy as usize), want == Some(p.median)) {
+        return Some(p.median);
+    }
+    if p.split.is_some_and(|split| f(Some(SPLIT + split + copy as usize), want.is_none())) {
+        return None;
     }
     for (i, &o) in p.others.iter().enumerate() {
-        if f(Some(OTHERS + i), want == o) {
-            return o;
+        if f(Some(p.first + OTHERS + i), want == Some(o)) {
+            return Some(o);
         }
     }
+    let want = want.unwrap_or_default();
     let mut part = |axis: usize, median: i16, want: i16| {
-        let at = COMPONENTS + axis * COMPONENT;
+        let at = p.first + COMPONENTS + axis * COMPONENT;
         let v = median as i32 + component(at, p.size, want as i32 - median as i32, &mut f);
         v.clamp(-MAX_VECTOR, MAX_VECTOR) as i16
     };
     let x = part(0, p.median.x, want.x);
-    Vector { x, y: part(1, p.median.y, want.y) }
+    Some(Vector { x, y: part(1, p.median.y, want.y) })
 }
 
 /// A difference: zero?, sign, length n of the magnitude's binary form in unary, then its n - 1 lower bits, the first of them adaptive.
@@ -271,24 +339,35 @@ mod tests {
             (s >> 8) as i32
         };
         let (w, h) = (7, 9);
-        let last: Vec<Vector> = (0..w * h).map(|_| Vector { x: (r() % 40) as i16, y: 3 }).collect();
+        let last: Vec<Quarters> = (0..w * h)
+            .map(|i| {
+                let mut q = Quarters::whole(Vector { x: (r() % 40) as i16, y: 3 });
+                q.0[i % 4].y += (i % 5 == 0) as i16;
+                q
+            })
+            .collect();
         let last_copy: Vec<bool> = (0..w * h).map(|_| r() % 2 == 0).collect();
         let blocks: Vec<Block> = (0..w * h)
             .map(|i| {
                 let mode = [Mode::Copy, Mode::Difference, Mode::Own][(r() % 3) as usize];
                 let far = if r() % 5 == 0 { 32767 } else { 20 };
                 let mut c = || (r() % (far + 1) - far / 2).clamp(-MAX_VECTOR, MAX_VECTOR) as i16;
-                let vector = if i % 3 == 0 { last[i] } else { Vector { x: c(), y: c() } };
-                Block { mode, vector }
+                let mut vector = || Vector { x: c(), y: c() };
+                let vectors = match i % 6 {
+                    0 => Quarters::whole(last[i].mean()),
+                    1 => last[i],
+                    2 => Quarters([vector(), vector(), vector(), vector()]),
+                    3 => Quarters([vector(), last[i].0[1], vector(), last[i].0[3]]),
+                    _ => Quarters::whole(vector()),
+                };
+                Block { mode, vectors }
             })
             .collect();
         let mut out = Out(RansEncoder::default());
         let mut f = Field::new(w, h, &last_copy, &last, &[20000; 16]);
         let coded: Vec<Block> = blocks.iter().map(|&b| f.code(b, &mut out)).collect();
-        for (b, c) in blocks.iter().zip(&coded) {
-            assert_eq!(b.mode, c.mode);
-            assert_eq!(b.vector, c.vector);
-        }
+        assert_eq!(coded, blocks);
+        assert!(blocks.iter().filter(|b| b.vectors.one().is_none()).count() > 10);
         let mut bytes = vec![];
         out.0.finish(7, &mut bytes);
         let mut io = In(RansDecoder::new(&bytes));
@@ -305,7 +384,7 @@ mod tests {
         let mut out = Out(RansEncoder::default());
         let mut f = Field::new(w, h, &[], &[], &[30000; 16]);
         for _ in 0..w * h {
-            f.code(Block { mode: Mode::Copy, vector: Vector { x: -13, y: 6 } }, &mut out);
+            f.code(Block { mode: Mode::Copy, vectors: Quarters::whole(Vector { x: -13, y: 6 }) }, &mut out);
         }
         let mut bytes = vec![];
         out.0.finish(7, &mut bytes);
@@ -318,8 +397,8 @@ mod tests {
         let mut io = In(RansDecoder::new(&bytes));
         let mut f = Field::new(20, 20, &[], &[], &[100; 16]);
         for _ in 0..400 {
-            let v = f.code(Block::default(), &mut io).vector;
-            assert!((v.x as i32).abs() <= MAX_VECTOR && (v.y as i32).abs() <= MAX_VECTOR);
+            let v = f.code(Block::default(), &mut io).vectors.0;
+            assert!(v.iter().all(|v| (v.x as i32).abs() <= MAX_VECTOR && (v.y as i32).abs() <= MAX_VECTOR));
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
 use crate::prior::Prior;
-use lic_kernels::motion::{self, Vector};
+use lic_kernels::motion::{self, Quarters};
 use lic_kernels::planes::Planes;
 use lic_kernels::{Level, shuffle};
 
@@ -226,7 +226,7 @@ impl Held {
 pub(crate) fn compensate(
     level: Level,
     slices: &[(std::ops::Range<usize>, Option<&Planes>)],
-    vectors: &[Vector],
+    vectors: &[Quarters],
     threads: usize,
 ) -> Option<Planes> {
     let first = slices.iter().find_map(|s| s.1)?;

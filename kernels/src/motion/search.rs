@@ -103,7 +103,7 @@ impl SearchPlane {
     /// upper half of the block only.
     #[allow(clippy::too_many_arguments)]
     pub fn sad(&self, level: Level, current: &[u8], stride: usize, bx: usize, by: usize, v: Vector, limit: u32) -> u32 {
-        let Some((first, second)) = self.nearest(bx, by, v) else { return u32::MAX };
+        let Some((first, second)) = self.nearest(bx, by, v, 16) else { return u32::MAX };
         let a = &current[by * stride + bx..];
         let upper = sad8(level, a, stride, first, second, self.stride());
         if upper > limit {
@@ -114,7 +114,7 @@ impl SearchPlane {
 
     /// Sum of squared differences likewise.
     pub fn sse(&self, level: Level, current: &[u8], stride: usize, bx: usize, by: usize, v: Vector) -> u32 {
-        let Some((first, second)) = self.nearest(bx, by, v) else { return u32::MAX };
+        let Some((first, second)) = self.nearest(bx, by, v, 16) else { return u32::MAX };
         let mut block = [0u8; 256];
         for (r, row) in block.chunks_exact_mut(16).enumerate() {
             let (a, b) = (&first[r * self.stride()..][..16], &second[r * self.stride()..][..16]);
@@ -123,12 +123,24 @@ impl SearchPlane {
         sse16(level, &current[by * stride + bx..], stride, &block, 16)
     }
 
-    /// The two planes whose mean is the block at `v`, from its first sample on; None if it leaves them.
-    fn nearest(&self, bx: usize, by: usize, v: Vector) -> Option<(&[u8], &[u8])> {
+    /// [`sad`](Self::sad) of the 8x8 quarter at (x, y), without a limit.
+    pub fn quarter_sad(&self, level: Level, current: &[u8], stride: usize, x: usize, y: usize, v: Vector) -> u32 {
+        let Some((first, second)) = self.nearest(x, y, v, 8) else { return u32::MAX };
+        quarter_sad(level, &current[y * stride + x..], stride, first, second, self.stride())
+    }
+
+    /// [`sse`](Self::sse) of the 8x8 quarter at (x, y).
+    pub fn quarter_sse(&self, level: Level, current: &[u8], stride: usize, x: usize, y: usize, v: Vector) -> u32 {
+        let Some((first, second)) = self.nearest(x, y, v, 8) else { return u32::MAX };
+        quarter_sse(level, &current[y * stride + x..], stride, first, second, self.stride())
+    }
+
+    /// The two planes whose mean is the block of `size` at `v`, from its first sample on; None if it leaves them.
+    fn nearest(&self, bx: usize, by: usize, v: Vector, size: usize) -> Option<(&[u8], &[u8])> {
         let (x, y) = ((bx + MARGIN) as isize + (v.x >> 2) as isize, (by + MARGIN) as isize + (v.y >> 2) as isize);
         let (more_x, more_y) = (v.x & 3 == 3, v.y & 3 == 3);
         let lines = self.height + 2 * MARGIN;
-        if x < 0 || y < 0 || x as usize + 16 + more_x as usize > self.stride() || y as usize + 16 + more_y as usize > lines {
+        if x < 0 || y < 0 || x as usize + size + more_x as usize > self.stride() || y as usize + size + more_y as usize > lines {
             return None;
         }
         let at = y as usize * self.stride() + x as usize;
@@ -152,6 +164,33 @@ fn sad8(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usi
             (0..8).map(row).sum()
         }
     }
+}
+
+/// 8x8 samples of `a` against the rounded-up mean of `b` and `c`: sum of absolute differences.
+fn quarter_sad(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is given only where the processor has AVX2.
+        Level::Avx2 | Level::Vnni => unsafe { super::x86::quarter_sad(a, a_stride, b, c, stride) },
+        _ => quarter_differences(a, a_stride, b, c, stride).sum(),
+    }
+}
+
+/// The same, squared.
+fn quarter_sse(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is given only where the processor has AVX2.
+        Level::Avx2 | Level::Vnni => unsafe { super::x86::quarter_sse(a, a_stride, b, c, stride) },
+        _ => quarter_differences(a, a_stride, b, c, stride).map(|d| d * d).sum(),
+    }
+}
+
+fn quarter_differences<'a>(a: &'a [u8], a_stride: usize, b: &'a [u8], c: &'a [u8], stride: usize) -> impl Iterator<Item = u32> + 'a {
+    (0..8).flat_map(move |r| {
+        let (a, b, c) = (&a[r * a_stride..][..8], &b[r * stride..][..8], &c[r * stride..][..8]);
+        (0..8).map(move |i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32)
+    })
 }
 
 /// Sum of absolute differences of the 16x16 samples at the start of `a` and of `b`.
@@ -213,6 +252,9 @@ mod tests {
                 let (bx, by, limit) = (r() % (w - 15), r() % (h - 15), r() % 40000);
                 let run = |level| scalar.sad(level, &current, w, bx, by, v, limit as u32);
                 assert_eq!(run(level), run(Level::Scalar));
+                let (x, y) = (r() % (w - 7), r() % (h - 7));
+                let run = |level| [SearchPlane::quarter_sad, SearchPlane::quarter_sse].map(|f| f(&scalar, level, &current, w, x, y, v));
+                assert_eq!(run(level), run(Level::Scalar));
                 let (a, b) = (&current[by * w + bx..], &luma[r() % 16 * w..]);
                 assert_eq!(sad16(level, a, w, b, w), sad16(Level::Scalar, a, w, b, w));
                 assert_eq!(sse16(level, a, w, b, w), sse16(Level::Scalar, a, w, b, w));
@@ -249,6 +291,30 @@ mod tests {
                 let most = if (x | y) & 1 == 0 { 0 } else { 3 * 256 };
                 assert!(sad <= most, "{vector:?}: {sad}");
             }
+        }
+    }
+
+    #[test]
+    fn four_quarters_make_a_block() {
+        let mut r = random(23);
+        let (w, h) = (48, 32);
+        let mut plane = || (0..w * h).map(|_| r() as u8).collect::<Vec<u8>>();
+        let (luma, current) = (plane(), plane());
+        let p = SearchPlane::new(Level::Scalar, &luma, w, h);
+        for level in Level::available() {
+            for i in 0..64 {
+                let v = Vector { x: i % 8 - 4, y: i / 8 - 4 };
+                let sum = |f: fn(&SearchPlane, Level, &[u8], usize, usize, usize, Vector) -> u32| {
+                    [(16, 8), (24, 8), (16, 16), (24, 16)].map(|(x, y)| f(&p, level, &current, w, x, y, v)).iter().sum::<u32>()
+                };
+                assert_eq!(sum(SearchPlane::quarter_sad), p.sad(level, &current, w, 16, 8, v, u32::MAX));
+                assert_eq!(sum(SearchPlane::quarter_sse), p.sse(level, &current, w, 16, 8, v));
+            }
+        }
+        let (black, white) = ([0; 64], [255; 64]);
+        for level in Level::available() {
+            assert_eq!(quarter_sse(level, &black, 8, &white, &white, 8), 64 * 255 * 255);
+            assert_eq!(quarter_sad(level, &white, 8, &black, &black, 8), 64 * 255);
         }
     }
 

@@ -63,6 +63,15 @@ fn total(s: __m256i) -> u32 {
     (_mm_cvtsi128_si32(s) + _mm_extract_epi32::<2>(s)) as u32
 }
 
+/// Sum of eight 32-bit sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn total32(s: __m256i) -> u32 {
+    let s = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256::<1>(s));
+    let s = _mm_add_epi32(s, _mm_shuffle_epi32::<0b1110>(s));
+    (_mm_cvtsi128_si32(s) + _mm_extract_epi32::<1>(s)) as u32
+}
+
 /// Eight rows of `a` against the rounded-up mean of `b` and `c`.
 #[target_feature(enable = "avx2")]
 pub(super) fn sad8(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
@@ -84,28 +93,57 @@ pub(super) fn sse16(a: &[u8], a_stride: usize, b: &[u8], b_stride: usize) -> u32
         let d = _mm256_sub_epi16(_mm256_cvtepu8_epi16(load(a.row(r))), _mm256_cvtepu8_epi16(load(b.row(r))));
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(d, d));
     }
-    let s = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
-    let s = _mm_add_epi32(s, _mm_shuffle_epi32::<0b1110>(s));
-    (_mm_cvtsi128_si32(s) + _mm_extract_epi32::<1>(s)) as u32
+    total32(sum)
 }
 
-/// `N` rows of 16 samples, checked once for all.
-struct Rows<'a, const N: usize> {
+/// Four rows of 8 samples from row `r` on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join4(rows: &Rows<8, 8>, r: usize) -> __m256i {
+    let row = |i: usize| i64::from_le_bytes(*rows.row(r + i));
+    _mm256_set_epi64x(row(3), row(2), row(1), row(0))
+}
+
+/// 8x8 samples of `a` against the rounded-up mean of `b` and `c`: sum of absolute differences.
+#[target_feature(enable = "avx2")]
+pub(super) fn quarter_sad(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
+    let (a, b, c) = (Rows::<8, 8>::new(a, a_stride), Rows::<8, 8>::new(b, stride), Rows::<8, 8>::new(c, stride));
+    let part = |r: usize| _mm256_sad_epu8(join4(&a, r), _mm256_avg_epu8(join4(&b, r), join4(&c, r)));
+    total(_mm256_add_epi64(part(0), part(4)))
+}
+
+/// The same, squared.
+#[target_feature(enable = "avx2")]
+pub(super) fn quarter_sse(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
+    let (a, b, c) = (Rows::<8, 8>::new(a, a_stride), Rows::<8, 8>::new(b, stride), Rows::<8, 8>::new(c, stride));
+    let zero = _mm256_setzero_si256();
+    let mut sum = zero;
+    for r in [0, 4] {
+        let (a, mean) = (join4(&a, r), _mm256_avg_epu8(join4(&b, r), join4(&c, r)));
+        let low = _mm256_sub_epi16(_mm256_unpacklo_epi8(a, zero), _mm256_unpacklo_epi8(mean, zero));
+        let high = _mm256_sub_epi16(_mm256_unpackhi_epi8(a, zero), _mm256_unpackhi_epi8(mean, zero));
+        sum = _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high)));
+    }
+    total32(sum)
+}
+
+/// `N` rows of `W` samples, checked once for all.
+struct Rows<'a, const N: usize, const W: usize = 16> {
     samples: &'a [u8],
     stride: usize,
 }
 
-impl<'a, const N: usize> Rows<'a, N> {
+impl<'a, const N: usize, const W: usize> Rows<'a, N, W> {
     #[inline(always)]
     fn new(samples: &'a [u8], stride: usize) -> Self {
-        assert!(samples.len() >= 16 && (samples.len() - 16) / (N - 1) >= stride);
+        assert!(samples.len() >= W && (samples.len() - W) / (N - 1) >= stride);
         Rows { samples, stride }
     }
 
     #[inline(always)]
-    fn row(&self, r: usize) -> &'a [u8; 16] {
+    fn row(&self, r: usize) -> &'a [u8; W] {
         assert!(r < N); // gone where the loop is unrolled
-        // SAFETY: new made sure of (N - 1) * stride + 16 samples, and r < N.
+        // SAFETY: new made sure of (N - 1) * stride + W samples, and r < N.
         unsafe { &*self.samples.as_ptr().add(r * self.stride).cast() }
     }
 }

@@ -7,12 +7,12 @@ use crate::motion::Mode;
 use crate::motion::field::Block;
 use crate::prior::{MotionPrior, mean_to_activation};
 use crate::slice::{Latents, Tracks};
-use lic_kernels::motion::Vector;
+use lic_kernels::motion::Quarters;
 use std::borrow::Cow;
 
 /// A slice's part of what [`Plan`](super::Plan) found.
 pub(in crate::encoder) struct Moved<'a> {
-    pub vectors: &'a [Vector],
+    pub vectors: &'a [Quarters],
     /// Latents of the compensated picture in steps, `[positions][channels]`, where candidates are.
     pub base: &'a [f32],
     pub copy_error: &'a [f32],
@@ -54,7 +54,7 @@ impl Job<'_> {
         }
         (0..n)
             .map(|p| {
-                let copy = Block { mode: Mode::Copy, vector: moved.vectors[p] };
+                let copy = Block { mode: Mode::Copy, vectors: moved.vectors[p] };
                 if !moved.candidates[p] {
                     return copy;
                 }
@@ -106,7 +106,7 @@ impl Job<'_> {
             }
             // The hyper analysis sees whole cells: also the copied positions of those that are sent.
             if cells.binary_search(&(shape.cell_of(q as u32) as u32)).is_ok() {
-                let source = tracks.source(q % shape.width, q / shape.width, shape.width, b.vector);
+                let source = tracks.source(q % shape.width, q / shape.width, shape.width, b.vectors.mean());
                 let track = self.walk.prior.in_steps(&tracks.latents[source * m..][..m], self.walk.step);
                 let row = &mut x[q * 2 * m..][..2 * m];
                 for i in 0..m {

@@ -11,14 +11,14 @@ use crate::held::HeldFrame;
 use crate::model::Pack;
 use crate::motion::{self, Kind, Networks, areas, dilate};
 use crate::prior::Kernels;
-use lic_kernels::motion::{SearchPlane, Vector, block_error};
+use lic_kernels::motion::{Quarters, SearchPlane, block_error};
 use lic_kernels::planes::Planes;
 
 /// One reference, compensated for the frame to code.
 pub(super) struct Plan {
     pub reference: u32,
     /// Of every position.
-    pub vectors: Vec<Vector>,
+    pub vectors: Vec<Quarters>,
     pub prediction: Planes,
     /// Error of each block if it copies: 0.75 x squared error of luma + 1.25 x that of chroma.
     pub copy_error: Vec<f32>,
@@ -58,10 +58,10 @@ impl Plan {
         let Kernels { level, threads } = kernels;
         search.refill(level, &picture.y, picture.width, picture.height);
         let (w, h) = (layout.columns, layout.rows);
-        let search: &SearchPlane = search;
+        let pair = search::Pair { level, current, search, prices };
         let slices = (0..layout.slices).map(|i| crate::slice_latent_rows(h, i, layout.slices));
         let bands: Vec<_> = slices.flat_map(|r| r.clone().step_by(BAND).map(move |y| y..(y + BAND).min(r.end))).collect();
-        let parts = crate::parallel(threads, bands.len(), |i| search::band(level, current, search, frame, w, bands[i].clone(), prices));
+        let parts = crate::parallel(threads, bands.len(), |i| search::band(pair, frame, w, bands[i].clone()));
         let vectors = parts.concat();
         let prediction = motion::compensate(level, &[(0..h, Some(picture))], &vectors, threads).expect("there is a reference");
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();

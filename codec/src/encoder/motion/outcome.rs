@@ -2,7 +2,7 @@
 //! the average, detail beyond the autoencoder worse; the last frames tell which is which, block by block.
 
 use lic_kernels::Level;
-use lic_kernels::motion::{Vector, block_error};
+use lic_kernels::motion::{Quarters, block_error};
 use lic_kernels::planes::Planes;
 
 /// Of the newest frame.
@@ -39,12 +39,12 @@ impl Outcome {
     }
 
     /// The excess that each block of the next frame should have, by where it comes from.
-    pub fn excess(&self, vectors: &[Vector], columns: usize) -> Vec<f32> {
+    pub fn excess(&self, vectors: &[Quarters], columns: usize) -> Vec<f32> {
         if self.excess.len() != vectors.len() {
             return vec![1.0; vectors.len()];
         }
         let rows = vectors.len() / columns;
-        let source = |(p, v): (usize, &Vector)| crate::motion::source(p % columns, p / columns, *v, columns, rows);
+        let source = |(p, v): (usize, &Quarters)| crate::motion::source(p % columns, p / columns, v.mean(), columns, rows);
         vectors.iter().enumerate().map(|i| self.excess[source(i)]).collect()
     }
 }

@@ -1,13 +1,13 @@
-//! Vectors of one band: the predictors of EPZS (Tourapis, "Enhanced predictive zonal search for single and multiple frame motion
+//! Vectors of one band, of blocks and then of their quarters: the predictors of EPZS (Tourapis, "Enhanced predictive zonal search for single and multiple frame motion
 //! estimation", VCIP 2002), refined by small diamonds down to quarter samples; where that leaves much, a coarse grid around (the
 //! uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for it at this moment.
 
-use super::Prices;
+use super::{LEAST_BITS, Prices};
 use crate::held::HeldFrame;
 use crate::motion::Mode;
-use crate::motion::field::{Block, Field, FlagIo, Prediction};
+use crate::motion::field::{Block, Field, FlagIo, Part, Prediction};
 use lic_kernels::Level;
-use lic_kernels::motion::{SearchPlane, Vector};
+use lic_kernels::motion::{Quarters, SearchPlane, Vector};
 use lic_kernels::planes::Planes;
 use std::ops::Range;
 
@@ -28,11 +28,20 @@ impl FlagIo for Nowhere {
     }
 }
 
-struct Block16<'a> {
-    level: Level,
-    current: &'a Planes,
-    search: &'a SearchPlane,
+/// What is searched in what.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    pub level: Level,
+    pub current: &'a Planes,
+    pub search: &'a SearchPlane,
+    pub prices: Prices,
+}
+
+/// The search for one vector.
+struct Seek<'a> {
+    pair: Pair<'a>,
     field: &'a Field<'a>,
+    part: Part,
     prediction: Prediction,
     x: usize,
     y: usize,
@@ -41,17 +50,41 @@ struct Block16<'a> {
     best: (f32, u32, Vector),
 }
 
-impl Block16<'_> {
+/// A vector and what it costs: 0.75 x squared error alone, and with its bits.
+struct Found {
+    vector: Vector,
+    error: f32,
+    cost: f32,
+}
+
+impl<'a> Seek<'a> {
+    /// For a part of the next block of `field`, whose first sample is (x, y).
+    fn new(pair: Pair<'a>, field: &'a Field<'a>, part: Part, x: usize, y: usize) -> Seek<'a> {
+        let (x, y) = if let Part::Quarter(q) = part { (x + q % 2 * 8, y + q / 2 * 8) } else { (x, y) };
+        let prediction = field.predict(part);
+        let best = (f32::MAX, u32::MAX, prediction.median);
+        let mut seek = Seek { pair, field, part, prediction, x, y, bit: (pair.prices.bit / 0.75).sqrt(), best };
+        seek.try_one(best.2);
+        seek
+    }
+
+    fn bits(&self, v: Vector) -> f32 {
+        self.field.bits(&self.prediction, true, Some(v))
+    }
+
     fn try_one(&mut self, v: Vector) -> bool {
         if v == self.best.2 && self.best.0 < f32::MAX {
             return false;
         }
-        let limit = self.best.0.min(1e9) as u32;
-        let sad = self.search.sad(self.level, &self.current.y, self.current.width, self.x, self.y, v, limit);
+        let Pair { level, current, search, .. } = self.pair;
+        let sad = match self.part {
+            Part::Block => search.sad(level, &current.y, current.width, self.x, self.y, v, self.best.0.min(1e9) as u32),
+            Part::Quarter(_) => search.quarter_sad(level, &current.y, current.width, self.x, self.y, v),
+        };
         if sad as f32 >= self.best.0 {
             return false;
         }
-        let cost = sad as f32 + self.bit * self.field.bits(&self.prediction, true, v);
+        let cost = sad as f32 + self.bit * self.bits(v);
         let better = cost < self.best.0;
         if better {
             self.best = (cost, sad, v);
@@ -86,15 +119,16 @@ impl Block16<'_> {
     }
 
     /// Most blocks are copied, and then squared error is what counts: a predicted vector may be worth its saved bits.
-    fn settle(&self, prices: Prices) -> Vector {
-        let cost = |v: Vector| {
-            let e = self.search.sse(self.level, &self.current.y, self.current.width, self.x, self.y, v);
-            0.75 * e as f32 + prices.bit * self.field.bits(&self.prediction, true, v)
+    fn settle(&self) -> Found {
+        let Pair { level, current, search, prices } = self.pair;
+        let sse = if self.part == Part::Block { SearchPlane::sse } else { SearchPlane::quarter_sse };
+        let found = |vector: Vector| {
+            let error = 0.75 * sse(search, level, &current.y, current.width, self.x, self.y, vector) as f32;
+            Found { vector, error, cost: error + prices.bit * self.bits(vector) }
         };
-        let found = self.best.2;
-        let others = self.prediction.others.iter().copied().filter(|v| *v != found);
-        let predicted = std::iter::once(self.prediction.median).filter(|v| *v != found).chain(others);
-        predicted.map(|v| (cost(v), v)).fold((cost(found), found), |a, b| if b.0 < a.0 { b } else { a }).1
+        let others = self.prediction.others.iter().copied();
+        let predicted = std::iter::once(self.prediction.median).chain(others).filter(|v| *v != self.best.2);
+        predicted.map(found).fold(found(self.best.2), |a, b| if b.cost < a.cost { b } else { a })
     }
 
     fn grid(&mut self) {
@@ -113,34 +147,22 @@ fn whole(v: Vector) -> Vector {
 }
 
 /// Vectors of the blocks in `rows`, raster order.
-pub(super) fn band(
-    level: Level,
-    current: &Planes,
-    search: &SearchPlane,
-    frame: &HeldFrame,
-    columns: usize,
-    rows: Range<usize>,
-    prices: Prices,
-) -> Vec<Vector> {
+pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<usize>) -> Vec<Quarters> {
     let first = rows.start * columns;
     let n = rows.len() * columns;
     let last = frame.vectors.get(first..first + n).unwrap_or_default();
     let mut field = Field::new(columns, rows.len(), &[], last, &[16384; 16]);
-    let bit = (prices.bit / 0.75).sqrt();
     for i in 0..n {
         let (x, y) = (i % columns * 16, (rows.start + i / columns) * 16);
-        let prediction = field.predict();
-        let median = prediction.median;
-        let mut b = Block16 { level, current, search, field: &field, prediction, x, y, bit, best: (f32::MAX, u32::MAX, median) };
-        b.try_one(median);
+        let mut b = Seek::new(pair, &field, Part::Block, x, y);
         if b.best.1 > GOOD {
             let mut candidates = b.prediction.others.clone();
             let at = |dx: isize, dy: isize| {
                 let (cx, cy) = ((i % columns) as isize + dx, (i / columns) as isize + dy);
                 (cx >= 0 && cx < columns as isize && cy >= 0 && cy < rows.len() as isize).then(|| cy as usize * columns + cx as usize)
             };
-            candidates.extend([(1, 0), (0, 1), (1, 1)].into_iter().filter_map(|(dx, dy)| last.get(at(dx, dy)?).copied()));
-            candidates.extend(at(1, -1).map(|p| field.blocks[p].vector));
+            candidates.extend([(1, 0), (0, 1), (1, 1)].into_iter().filter_map(|(dx, dy)| Some(last.get(at(dx, dy)?)?.mean())));
+            candidates.extend(at(1, -1).map(|p| field.blocks[p].vectors.0[2]));
             candidates.push(Vector::default());
             for v in candidates {
                 b.try_one(v);
@@ -158,8 +180,71 @@ pub(super) fn band(
                 b.square(1);
             }
         }
-        let vector = b.settle(prices);
-        field.code(Block { mode: Mode::Copy, vector }, &mut Nowhere);
+        let one = b.settle();
+        let vectors = if one.error > LEAST_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one) } else { None };
+        let vectors = vectors.unwrap_or(Quarters::whole(one.vector));
+        field.code(Block { mode: Mode::Copy, vectors }, &mut Nowhere);
     }
-    field.blocks.iter().map(|b| b.vector).collect()
+    field.blocks.iter().map(|b| b.vectors).collect()
+}
+
+/// Vectors for the quarters of the next block of `field`, if they cost less than its `one`.
+fn split(pair: Pair, field: &mut Field, x: usize, y: usize, one: &Found) -> Option<Quarters> {
+    let mut cost = pair.prices.bit * field.bits(&field.predict(Part::Block), true, None);
+    let mut quarters = Quarters::whole(one.vector);
+    for q in 0..4 {
+        let part = Part::Quarter(q);
+        let mut b = Seek::new(pair, field, part, x, y);
+        for v in b.prediction.others.clone().into_iter().chain([one.vector]) {
+            b.try_one(v);
+        }
+        if b.best.1 > GOOD / 4 {
+            b.diamond(4, 4);
+            b.diamond(2, 2);
+            b.diamond(1, 2);
+        }
+        let found = b.settle();
+        let prediction = b.prediction;
+        cost += found.cost;
+        if cost >= one.cost {
+            return None;
+        }
+        quarters.0[q] = found.vector;
+        field.place(part, &prediction, found.vector);
+    }
+    quarters.one().is_none().then_some(quarters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A texture that moves by (4, -2) samples left of a vertical edge and not at all right of it.
+    #[test]
+    fn a_block_across_an_edge_of_motion_is_split() {
+        let (w, h, edge) = (96, 64, 40);
+        let texture = |x: usize, y: usize| {
+            let (x, y) = (x as f32, y as f32);
+            (128.0 + 50.0 * (x / 2.3).sin() * (y / 3.1).cos() + 50.0 * (x * y / 90.0).sin()) as u8
+        };
+        let picture = |at: &dyn Fn(usize, usize) -> u8| {
+            let mut p = Planes::for_size(w, h);
+            p.y.iter_mut().enumerate().for_each(|(i, s)| *s = at(i % w, i / w));
+            p
+        };
+        let reference = picture(&|x, y| texture(x + 8, y + 8));
+        let current = picture(&|x, y| if x < edge { texture(x + 12, y + 6) } else { texture(x + 8, y + 8) });
+        let search = SearchPlane::new(Level::best(), &reference.y, w, h);
+        let vectors = |bit| {
+            let pair = Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit } };
+            band(pair, &HeldFrame::default(), w / 16, 0..h / 16)
+        };
+        let (moving, still) = (Vector { x: 16, y: -8 }, Vector::default());
+        for (i, q) in vectors(20.0).iter().enumerate().filter(|(i, _)| *i >= w / 16) {
+            let expect = [moving, moving, still, still, still, still][i % 6];
+            let expect = if i % 6 == 2 { Quarters([moving, still, moving, still]) } else { Quarters::whole(expect) };
+            assert_eq!(*q, expect, "block {i}");
+        }
+        assert!(vectors(1e6).iter().all(|q| q.one().is_some()), "bits too dear for a split");
+    }
 }
