@@ -12,6 +12,7 @@ use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
 use crate::{PictureMut, RawFormat, StreamInfo};
 use lic_kernels::Level;
 use lic_kernels::planes::{self, Planes};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Largest picture that a header may ask for, in pixels.
@@ -23,7 +24,9 @@ pub struct Decoded {
     pub info: StreamInfo,
     pub number: u32,
     pub key: bool,
-    /// CRC-32C over all latents: equal on every machine.
+    /// False while a decoder that began with a recovery point does not know all rows yet: nothing to render, and nothing to ask for.
+    pub whole: bool,
+    /// CRC-32C over all latents: equal on every machine, of whole frames.
     pub latents_crc: u32,
     /// What the frame's symbols cost, if [`Decoder::count_bits`] asked for it.
     pub shares: Shares,
@@ -102,7 +105,7 @@ impl Decoder {
     }
 
     /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
-    /// stays renderable.
+    /// stays renderable. A decoder may begin with a key frame, or with a recovery point: see [`Decoded::whole`].
     pub fn decode(&mut self, data: &[u8]) -> Result<Decoded> {
         let header = bitstream::parse_header(data)?;
         if let Some(info) = header.stream {
@@ -136,12 +139,13 @@ impl Decoder {
         if header.key {
             stream.held.clear();
         }
+        let whole = frame.known.is_none();
         stream.held.insert(frame);
-        stream.last = Some(header.number);
-        Ok(Decoded { info: stream.info, number: header.number, key: header.key, latents_crc, shares })
+        stream.last = whole.then_some(header.number);
+        Ok(Decoded { info: stream.info, number: header.number, key: header.key, whole, latents_crc, shares })
     }
 
-    /// A key frame: takes over its description.
+    /// A key frame or recovery point: takes over its description.
     fn start(&mut self, header: &FrameHeader, info: StreamInfo) -> Result<()> {
         if info.width as u64 * info.height as u64 > MAX_PIXELS {
             return Err(Error::Unsupported(format!(
@@ -149,8 +153,8 @@ impl Decoder {
                 info.width, info.height
             )));
         }
-        let id = header.pack_id.expect("key frames have a pack id");
-        let held = header.held.expect("key frames say how many frames are held");
+        let id = header.pack_id.expect("a description has a pack id");
+        let held = header.held.expect("a description says how many frames are held");
         match &mut self.stream {
             Some(s) if s.pack.short_id() == id => {
                 if (s.info.width, s.info.height) != (info.width, info.height) {
@@ -171,7 +175,7 @@ impl Decoder {
     /// Synthesises the picture of the last frame decoded; its size must be the stream's.
     pub fn render(&mut self, out: &mut PictureMut) -> Result<()> {
         let s = self.stream.as_mut().ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
-        let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
+        let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("no whole picture was decoded yet".into()))?;
         if (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
@@ -234,13 +238,14 @@ impl Stream {
     fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level, counting: bool) -> Result<(HeldFrame, Shares)> {
         let prior = &self.pack.prior;
         let (w, h) = crate::latent_size(&self.info);
-        let count = header.slices.len();
-        if count > h.div_ceil(2) {
-            return Err(Error::Damaged(format!("{count} slices in {h} rows of latents")));
-        }
+        let (count, rows) = (header.slices.len(), header.slice_rows(h)?);
+        let known = self.known(header, &rows)?;
         let decode = |i: usize| -> Result<(Latents, Shares)> {
-            let s = &header.slices[i];
-            let rows = crate::slice_latent_rows(h, i, count);
+            let (s, rows) = (&header.slices[i], &rows[i]);
+            if !knows(known, rows) {
+                let moves = matches!(s.kind, SliceKind::Motion { .. });
+                return Ok((Latents::unknown(rows.len() * w, prior.channels, moves), Shares::default()));
+            }
             let shape = Shape { width: w, height: rows.len() };
             let walk = Walk {
                 kernels: Kernels { level: kernels, threads: (threads / count).max(1) },
@@ -263,7 +268,29 @@ impl Stream {
             shares.hyper += s.hyper;
             shares.latents += s.latents;
         }
-        Ok((HeldFrame::of(header.number, header.step, latents, prior.channels), shares))
+        let mut frame = HeldFrame { known, ..HeldFrame::of(header.number, header.step, latents, prior.channels) };
+        if let (Picture::Pending(p), true) = (&mut frame.picture, header.clean.is_some()) {
+            p.alone = rows.into_iter().filter(|r| knows(known, r)).collect();
+        }
+        Ok((frame, shares))
+    }
+
+    /// Hyper rows that can be decoded with what is held, from the top; None: all.
+    fn known(&self, header: &FrameHeader, rows: &[Range<usize>]) -> Result<Option<usize>> {
+        let reference = |s: &SliceHeader| Some(header.number.wrapping_sub(s.kind.distance()? as u32));
+        let held = |n: u32, rows: usize| self.held.get(n).is_some_and(|f| f.known.is_none_or(|known| rows <= known));
+        let mut references = header.slices.iter().filter_map(reference);
+        let Some(missing) = references.find(|&n| !held(n, usize::MAX)) else { return Ok(None) };
+        // A cycle of which everything was received so far: its rows need no others.
+        let clean = header.clean.unwrap_or(0) as usize;
+        let slices: Vec<_> = header.slices.iter().zip(rows).filter(|(_, r)| r.end.div_ceil(2) <= clean).collect();
+        let needed = slices.iter().rev().find(|(s, _)| reference(s).is_some()).map_or(0, |(_, r)| r.end.div_ceil(2));
+        match slices.last() {
+            Some((_, last)) if slices.iter().all(|(s, _)| reference(s).is_none_or(|n| held(n, needed))) => {
+                Ok((slices.len() < rows.len()).then_some(last.end.div_ceil(2)))
+            }
+            _ => Err(Error::MissingReference { number: header.number, reference: missing }),
+        }
     }
 
     /// Fills in the compensated picture of a frame with slices of kind `motion`.
@@ -277,22 +304,21 @@ impl Stream {
     ) -> Result<HeldFrame> {
         let (w, h) = crate::latent_size(&self.info);
         let number = header.number;
-        let of = |s: &SliceHeader| match s.kind {
-            SliceKind::Motion { distance } => Some(number.wrapping_sub(distance as u32)),
+        let rows = header.slice_rows(h)?;
+        let known = frame.known;
+        let of = |(s, rows): (&SliceHeader, &Range<usize>)| match s.kind {
+            SliceKind::Motion { distance } if knows(known, rows) => Some(number.wrapping_sub(distance as u32)),
             _ => None,
         };
-        for reference in header.slices.iter().filter_map(of) {
+        for reference in header.slices.iter().zip(&rows).filter_map(of) {
             let made = self.held.picture(reference, networks, &self.pack.prior, w)?;
             made.ok_or(Error::MissingReference { number, reference })?;
         }
-        let count = header.slices.len();
-        let slices: Vec<_> = header
-            .slices
-            .iter()
-            .enumerate()
-            .map(|(i, s)| (crate::slice_latent_rows(h, i, count), of(s).and_then(|n| self.held.made(n))))
-            .collect();
-        let prediction = motion::compensate(kernels, &slices, &frame.vectors, threads);
+        let slices: Vec<_> =
+            header.slices.iter().zip(&rows).map(|s| (s.1.clone(), of(s).and_then(|n| self.held.made(n)))).collect();
+        let prediction = motion::compensate(kernels, &slices, &frame.vectors, header.clean.is_some(), threads);
+        // No slice that is known refers to anything.
+        let prediction = prediction.or_else(|| Some(Planes::for_size(16 * w, 16 * h)));
         if let Picture::Pending(p) = &mut frame.picture {
             p.prediction = prediction;
         }
@@ -305,7 +331,7 @@ impl Stream {
         s: &SliceHeader,
         data: &[u8],
         number: u32,
-        positions: std::ops::Range<usize>,
+        positions: Range<usize>,
         counting: bool,
     ) -> Result<(Latents, Shares)> {
         let mut io = Reader {
@@ -341,6 +367,11 @@ impl Stream {
         }
         Ok((latents, shares))
     }
+}
+
+/// Whether rows of latents lie within the hyper rows that are known.
+fn knows(known: Option<usize>, rows: &Range<usize>) -> bool {
+    known.is_none_or(|n| rows.end.div_ceil(2) <= n)
 }
 
 struct Reader<'a> {

@@ -18,6 +18,8 @@ pub(crate) struct HeldFrame {
     pub vectors: Vec<Vector>,
     /// Made when somebody asks for it.
     pub picture: Picture,
+    /// At a decoder that began within a refresh cycle: hyper rows from the top that it knows. None: all.
+    pub known: Option<usize>,
     /// At the encoder: frames without which this one cannot be decoded.
     pub needs: Vec<u32>,
 }

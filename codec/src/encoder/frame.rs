@@ -1,6 +1,7 @@
 //! One frame on its way through the encoder: motion and analysis once, then its slices at one step or, for a bit rate, at several.
 
-use super::motion::{self, Layout, Moved, Plan, Prices};
+use super::motion::{self, Layout, Moved, Plan, Prices, Strip};
+use super::refresh::Band;
 use super::slice::{Coded, Job};
 use super::{Encoder, Inter};
 use crate::error::Result;
@@ -17,6 +18,8 @@ const TRY_NONE_ABOVE: f32 = 0.6;
 /// A frame on its way.
 pub(super) struct Work {
     pub layout: Layout,
+    /// Of a frame of a refresh cycle.
+    pub band: Option<Band>,
     /// The frame that slices may refer to.
     pub reference: Option<u32>,
     pub plan: Option<Plan>,
@@ -32,6 +35,7 @@ struct Part<'a> {
     y: Vec<f32>,
     base: Vec<f32>,
     plan: Option<&'a Plan>,
+    anew: bool,
     /// Its positions in the frame.
     at: std::ops::Range<usize>,
     /// Of kinds `none`, `latent`, `motion`.
@@ -48,7 +52,8 @@ impl Part<'_> {
 
     fn none(&self) -> Coded {
         // Beside a slice that spares bits it must spare as many: otherwise the better picture that nobody asked for costs it the choice.
-        self.job(self.lambda[if self.plan.is_some() { 2 } else { 0 }]).none()
+        // Where there is none, it is as good as a key frame, for the same reason: it will be copied for long.
+        self.job(self.lambda[if self.plan.is_some() && !self.anew { 2 } else { 0 }]).none()
     }
 
     /// From a held frame: its picture if there is a plan, else its latents.
@@ -69,11 +74,10 @@ impl Part<'_> {
 
 impl Encoder {
     /// Motion and analysis: what does not depend on the step.
-    pub(super) fn prepare(&mut self, key: bool, likely_step: u8) -> Result<Work> {
-        let layout = self.layout();
+    pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely_step: u8) -> Result<Work> {
+        let layout = self.layout(band.as_ref());
         let pack = self.pack.clone();
-        self.none_cost.resize(layout.slices, (f32::INFINITY, u32::MAX));
-        let reference = if key { None } else { self.held.newest().map(|f| f.number) };
+        self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
         let mut plan = None;
         if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
             self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
@@ -90,8 +94,8 @@ impl Encoder {
             }
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
-        let early = plan.is_none() || self.none_cost.iter().any(|c| c.1 == 0);
-        let mut work = Work { layout, reference, plan, y: Vec::new(), whole: false };
+        let early = plan.is_none() || layout.strips.iter().any(|s| !s.anew && self.none_cost(s).1 == 0);
+        let mut work = Work { layout, band, reference, plan, y: Vec::new(), whole: false };
         if early {
             self.analyse_whole(&mut work)?;
         } else if let Some(plan) = &work.plan {
@@ -105,35 +109,56 @@ impl Encoder {
 
     fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
         if !work.whole {
-            let area = Area { x: 0, y: 0, width: work.layout.columns, height: work.layout.rows };
             let kind = if work.plan.is_some() { Kind::Fast } else { Kind::Whole };
-            work.y = self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?;
-            work.whole = true;
+            // Latents alone are synthesised all together, wherever slices end.
+            let parts = if work.plan.is_some() { work.layout.parts() } else { std::iter::once(0..work.layout.rows).collect() };
+            let mut y = Vec::new();
+            for rows in parts {
+                let area = Area { x: 0, y: rows.start, width: work.layout.columns, height: rows.len() };
+                y.extend(self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?);
+            }
+            (work.y, work.whole) = (y, true);
         }
         Ok(())
+    }
+
+    /// What a slice without reference cost here when it was last tried, and the most frames since.
+    fn none_cost(&self, s: &Strip) -> (f32, u32) {
+        self.none_cost[s.hyper_rows()].iter().fold((0.0, 0), |(cost, age), row| (cost + row.0, age.max(row.1)))
+    }
+
+    fn set_none_cost(&mut self, s: &Strip, cost: f32) {
+        let rows = &mut self.none_cost[s.hyper_rows()];
+        let each = cost / rows.len() as f32;
+        rows.fill((each, 0));
     }
 
     pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<Vec<Coded>> {
         let pack = self.pack.clone();
         let prior = &pack.prior;
+        let strips = work.layout.strips.clone();
         let Some(number) = work.reference else {
-            let coded = crate::parallel(self.threads, work.layout.slices, |i| self.part(work, prior, i, step, groups).none());
-            self.none_cost.iter_mut().zip(&coded).for_each(|(slot, c)| *slot = (c.cost, 0));
+            let coded = crate::parallel(self.threads, strips.len(), |i| self.part(work, prior, i, step, groups).none());
+            strips.iter().zip(&coded).for_each(|(s, c)| self.set_none_cost(s, c.cost));
             return Ok(coded);
         };
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
-        let spare = self.threads > work.layout.slices;
+        let spare = self.threads > strips.len();
         let frame = self.held.get(number).expect("the reference is held");
         let distance = self.number.wrapping_sub(number) as u8;
-        let first = crate::parallel(self.threads, work.layout.slices, |i| {
+        let before: Vec<(f32, u32)> = strips.iter().map(|s| self.none_cost(s)).collect();
+        let first = crate::parallel(self.threads, strips.len(), |i| {
             let part = self.part(work, prior, i, step, groups);
+            if strips[i].anew {
+                return (part.none(), None);
+            }
             let predicted = || part.predicted(frame, distance);
-            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || part.none()) } else { (predicted(), None) }
+            if spare && work.whole && before[i].1 == 0 { crate::both(predicted, || part.none()) } else { (predicted(), None) }
         });
         let wanted: Vec<bool> = first
             .iter()
-            .zip(&self.none_cost)
-            .map(|((c, _), (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last)
+            .zip(before.iter().zip(&strips))
+            .map(|((c, _), ((last, age), s))| !s.anew && (*age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last))
             .collect();
         let missing: Vec<bool> = first.iter().zip(&wanted).map(|((_, none), wanted)| *wanted && none.is_none()).collect();
         if missing.contains(&true) {
@@ -141,26 +166,20 @@ impl Encoder {
         }
         let work = &*work;
         let mut second =
-            crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| self.part(work, prior, i, step, groups).none()));
+            crate::parallel(self.threads, strips.len(), |i| missing[i].then(|| self.part(work, prior, i, step, groups).none()));
         let mut out = Vec::with_capacity(first.len());
         for (i, (c, early)) in first.into_iter().enumerate() {
+            let strip = &strips[i];
             let none = early.or_else(|| second[i].take()).filter(|_| wanted[i]);
-            let slot = &mut self.none_cost[i];
-            match none {
-                Some(none) if none.cost < c.cost => {
-                    *slot = (none.cost, 0);
-                    out.push(none);
-                }
-                Some(none) => {
-                    // It was tried and lost.
-                    *slot = (none.cost, 0);
-                    out.push(c);
-                }
-                None => {
-                    slot.1 = slot.1.saturating_add(1);
-                    out.push(c);
-                }
+            if let Some(none) = none {
+                self.set_none_cost(strip, none.cost);
+                out.push(if none.cost < c.cost { none } else { c });
+                continue;
             }
+            if !strip.anew {
+                self.none_cost[strip.hyper_rows()].iter_mut().for_each(|row| row.1 = row.1.saturating_add(1));
+            }
+            out.push(c);
         }
         Ok(out)
     }
@@ -168,7 +187,8 @@ impl Encoder {
     /// One slice of the frame with all that it is coded from.
     fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
         let (w, m) = (work.layout.columns, prior.channels);
-        let rows = crate::slice_latent_rows(work.layout.rows, i, work.layout.slices);
+        let strip = &work.layout.strips[i];
+        let rows = &strip.rows;
         let at = rows.start * w..rows.end * w;
         let gains = prior.gains(step);
         let in_steps = |v: &[f32]| -> Vec<f32> {
@@ -178,7 +198,7 @@ impl Encoder {
         let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
         Part {
             walk: Walk {
-                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.slices).max(1) },
+                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.strips.len()).max(1) },
                 prior,
                 step,
                 shape: Shape { width: w, height: rows.len() },
@@ -187,6 +207,7 @@ impl Encoder {
             y: in_steps(&work.y),
             base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
             plan: work.plan.as_ref(),
+            anew: strip.anew,
             lambda,
             // Plain rounding errs alike in every kind: there the bytes decide.
             lambda_kind: if !self.settings.rdo { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },

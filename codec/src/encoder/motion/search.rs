@@ -2,7 +2,7 @@
 //! estimation", VCIP 2002), refined by small diamonds down to quarter samples; where that leaves much, a coarse grid around (the
 //! uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for it at this moment.
 
-use super::Prices;
+use super::{Prices, Reach};
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, Field, FlagIo, Prediction};
@@ -36,14 +36,19 @@ struct Block16<'a> {
     prediction: Prediction,
     x: usize,
     y: usize,
+    reach: Option<Reach>,
     /// Difference that a bit is worth.
     bit: f32,
     best: (f32, u32, Vector),
 }
 
 impl Block16<'_> {
+    fn allowed(&self, v: Vector) -> bool {
+        self.reach.is_none_or(|r| r.allows(self.y, v))
+    }
+
     fn try_one(&mut self, v: Vector) -> bool {
-        if v == self.best.2 && self.best.0 < f32::MAX {
+        if v == self.best.2 && self.best.0 < f32::MAX || !self.allowed(v) {
             return false;
         }
         let limit = self.best.0.min(1e9) as u32;
@@ -93,7 +98,7 @@ impl Block16<'_> {
         };
         let found = self.best.2;
         let others = self.prediction.others.iter().copied().filter(|v| *v != found);
-        let predicted = std::iter::once(self.prediction.median).filter(|v| *v != found).chain(others);
+        let predicted = std::iter::once(self.prediction.median).filter(|v| *v != found).chain(others).filter(|v| self.allowed(*v));
         predicted.map(|v| (cost(v), v)).fold((cost(found), found), |a, b| if b.0 < a.0 { b } else { a }).1
     }
 
@@ -113,6 +118,7 @@ fn whole(v: Vector) -> Vector {
 }
 
 /// Vectors of the blocks in `rows`, raster order.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn band(
     level: Level,
     current: &Planes,
@@ -120,6 +126,7 @@ pub(super) fn band(
     frame: &HeldFrame,
     columns: usize,
     rows: Range<usize>,
+    reach: Option<Reach>,
     prices: Prices,
 ) -> Vec<Vector> {
     let first = rows.start * columns;
@@ -131,8 +138,11 @@ pub(super) fn band(
         let (x, y) = (i % columns * 16, (rows.start + i / columns) * 16);
         let prediction = field.predict();
         let median = prediction.median;
-        let mut b = Block16 { level, current, search, field: &field, prediction, x, y, bit, best: (f32::MAX, u32::MAX, median) };
+        let mut b = Block16 { level, current, search, field: &field, prediction, x, y, reach, bit, best: (f32::MAX, u32::MAX, median) };
         b.try_one(median);
+        if !b.allowed(median) {
+            b.try_one(Vector::default()); // which always is
+        }
         if b.best.1 > GOOD {
             let mut candidates = b.prediction.others.clone();
             let at = |dx: isize, dy: isize| {
