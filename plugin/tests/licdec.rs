@@ -172,6 +172,45 @@ fn starts_in_the_middle() {
     assert_eq!(assert_whole(&mut d, &bus, &truth), (8..12).map(time).collect::<Vec<_>>());
 }
 
+/// Without any key frame: one request at most, no picture until the cycle ends, then everybody's.
+#[test]
+fn starts_within_a_refresh_cycle() {
+    let s = coded("licenc quality=60 intra-refresh=5", W, 160, 0..20);
+    let truth = truth(&s);
+    assert!(s.frames[1..].iter().all(|f| !is_key(f)));
+    for parse in [false, true] {
+        // Recovery points are frames 1, 6, 11 and 16.
+        for (first, shown, requests) in [(6, 10, 0), (3, 10, 1), (10, 15, 1)] {
+            let mut d = if parse { harness("licparse ! licdec") } else { harness("licdec") };
+            d.set_src_caps(if parse { gst::Caps::new_empty_simple("video/x-lic") } else { s.caps.clone() });
+            let bus = watch(&d.element().unwrap());
+            for f in &s.frames[first..] {
+                d.push(f.clone()).unwrap();
+            }
+            assert_eq!(key_requests(&mut d), requests, "from frame {first} on");
+            assert_eq!(assert_whole(&mut d, &bus, &truth), (shown..20).map(time).collect::<Vec<_>>(), "from frame {first} on");
+            assert!(d.push_event(gst::event::Eos::new()));
+            assert!(bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]).is_none());
+        }
+    }
+}
+
+/// A loss within a stream without key frames: pictures come again with the next cycle.
+#[test]
+fn a_refresh_cycle_mends_a_loss() {
+    let s = coded("licenc quality=60 intra-refresh=5", W, 160, 0..16);
+    let truth = truth(&s);
+    let mut d = decoder(&s.caps);
+    let bus = watch(&d.element().unwrap());
+    for (n, f) in s.frames.iter().enumerate() {
+        if n != 3 {
+            d.push(f.clone()).unwrap();
+        }
+    }
+    assert_eq!(key_requests(&mut d), 1);
+    assert_eq!(assert_whole(&mut d, &bus, &truth), (0..3).chain(10..16).map(time).collect::<Vec<_>>());
+}
+
 #[test]
 fn nothing_decodable_is_no_error() {
     let s = stream(0, 4);
@@ -435,9 +474,10 @@ fn a_pack_that_is_not_here() {
     let s = stream(0, 1);
     let data = bytes(&s.frames[0]);
     let h = bitstream::parse_header(&data).unwrap();
-    let slices: Vec<_> = h.slices.iter().map(|s| bitstream::SliceSource { kind: s.kind, groups: s.groups, copies: s.copies, payload: data[s.range.clone()].to_vec() }).collect();
+    let slices: Vec<_> = h.slices.iter().map(|s| bitstream::SliceSource { kind: s.kind, groups: s.groups, copies: s.copies, hyper_rows: 1, payload: data[s.range.clone()].to_vec() }).collect();
     let (info, held) = (h.stream.unwrap(), h.held.unwrap());
-    let other = bitstream::HeaderSource { number: 0, step: h.step, key: Some((&info, held, [0xab; 16], "elsewhere")), slices: &slices };
+    let stream = Some((&info, held, [0xab; 16], "elsewhere"));
+    let other = bitstream::HeaderSource { number: 0, step: h.step, key: true, stream, clean: None, slices: &slices };
     let mut d = decoder(&s.caps);
     let bus = watch(&d.element().unwrap());
     assert_eq!(d.push(with_bytes(&s.frames[0], bitstream::write_frame(&other))), Err(gst::FlowError::Error));

@@ -51,7 +51,7 @@ fn lic_frame(number: u32, references: &[u32], bytes: usize) -> gst::Buffer {
     }
     let time = gst::ClockTime::from_nseconds(CAPTURE + number as u64);
     gst::ReferenceTimestampMeta::add(out, &gst::Caps::new_empty_simple("timestamp/x-unix"), time, gst::ClockTime::NONE);
-    frame_meta::attach(out, &FrameMeta { number, key, references: references.into() });
+    frame_meta::attach(out, &FrameMeta { number, key, recovery: false, references: references.into() });
     buffer
 }
 
@@ -181,6 +181,36 @@ fn a_late_joiner_starts_with_a_key_frame_on_its_own_clock() {
         assert_eq!(count(&sink.element, "joiners"), joiners);
     }
     assert!(old.all().iter().all(|frame| frame.pts().is_some()));
+}
+
+/// An encoder with rotating refresh answers with a cycle: its first frame is where the joiner begins.
+#[test]
+fn a_late_joiner_may_start_with_a_recovery_point() {
+    let mut sink = Sink::start("");
+    sink.push(true);
+    let push = |sink: &mut Sink, done: &mut dyn FnMut() -> bool| {
+        until("the receiver gets frames", || {
+            let mut frame = lic_frame(sink.number, &[sink.number - 1], 2000);
+            if sink.key_frame_asked() {
+                let meta = FrameMeta { recovery: true, ..frame_meta::of(&frame).unwrap() };
+                frame_meta::attach(frame.make_mut(), &meta);
+            }
+            sink.harness.push(frame).unwrap();
+            sink.number += 1;
+            std::thread::sleep(Duration::from_millis(5));
+            done()
+        })
+    };
+    for _ in 0..2 {
+        let mut late = Source::start(sink.port, "");
+        let element = late.element.clone();
+        push(&mut sink, &mut || count(&element, "received") >= 3);
+        let first = late.harness.pull().unwrap();
+        let meta = frame_meta::of(&first).unwrap();
+        assert!(meta.recovery && !meta.key && first.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        let next = frame_meta::of(&late.harness.pull().unwrap()).unwrap();
+        assert_eq!((next.recovery, next.references), (false, vec![meta.number]));
+    }
 }
 
 #[test]

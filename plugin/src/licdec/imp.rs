@@ -55,6 +55,8 @@ enum Outcome {
     Stale,
     /// Decoded as a reference; its picture would come too late.
     TooLate,
+    /// Decoded as far as a decoder can that began within a refresh cycle: the rest of the picture is still to come.
+    Recovering,
     /// Damaged, or what it refers to is missing.
     Lost(Error),
 }
@@ -210,12 +212,12 @@ impl VideoDecoderImpl for LicDec {
         // Taken out: negotiation and allocation call back into GStreamer, under which no lock is held. Frames, flushes and
         // caps come one after the other.
         let mut state = lock(&self.state).take().ok_or(gst::FlowError::NotNegotiated)?;
+        let silent = state.newest.is_none() && state.dropped == 0;
         let outcome = self.decode(&mut state, &mut frame);
         let ask = match &outcome {
             Ok(Outcome::Lost(e)) => self.lost(&mut state, e),
             _ => false,
         };
-        let nothing_yet = state.newest.is_none() && state.dropped == 1;
         *lock(&self.state) = Some(state);
 
         let instance = self.obj();
@@ -226,11 +228,11 @@ impl VideoDecoderImpl for LicDec {
                 instance.release_frame(frame);
                 Ok(gst::FlowSuccess::Ok)
             }
-            Ok(Outcome::Lost(_)) => {
+            Ok(Outcome::Lost(_) | Outcome::Recovering) => {
                 if ask {
                     instance.request_sync_point(&frame, gst_video::VideoDecoderRequestSyncPointFlags::empty());
                 }
-                if nothing_yet {
+                if silent {
                     // Without a single drop_frame, the base class ends a stream that showed nothing with an error.
                     return instance.drop_frame(frame);
                 }
@@ -288,8 +290,13 @@ impl LicDec {
             }
         };
         state.newest = Some(Newest { number: decoded.number, pts });
-        if decoded.key {
+        if decoded.key || !decoded.whole {
             state.key_requests.met();
+        }
+        if !decoded.whole {
+            gst::debug!(CAT, imp = self, "frame {}: a part of the picture", decoded.number);
+            state.dropped += 1;
+            return Ok(Outcome::Recovering);
         }
         if state.dropped > 0 {
             gst::info!(CAT, imp = self, "frame {}: pictures again, after {} frames without", decoded.number, state.dropped);
