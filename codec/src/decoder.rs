@@ -1,5 +1,7 @@
 //! Packet -> latents -> picture.
 
+mod conceal;
+
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
@@ -72,6 +74,9 @@ struct Stream {
     held: Held,
     /// The frame to render.
     last: Option<u32>,
+    /// The newest whole frame, and the frame itself if it is held no more: what a damaged one can be made from.
+    whole: Option<u32>,
+    past: Option<HeldFrame>,
 }
 
 impl Decoder {
@@ -130,18 +135,22 @@ impl Decoder {
             Err(e) => {
                 if header.key {
                     // What was held before a key frame may not be referred to after it.
-                    stream.held.clear();
+                    stream.clear();
                 }
                 return Err(e);
             }
         };
         let latents_crc = latents_crc(&frame.latents);
         if header.key {
-            stream.held.clear();
+            stream.clear();
         }
         let whole = frame.known.is_none();
-        stream.held.insert(frame);
+        let evicted = stream.held.insert(frame);
+        stream.keep(evicted);
         stream.last = whole.then_some(header.number);
+        if whole {
+            (stream.whole, stream.past) = (stream.last, None);
+        }
         Ok(Decoded { info: stream.info, number: header.number, key: header.key, whole, latents_crc, shares })
     }
 
@@ -158,15 +167,14 @@ impl Decoder {
         match &mut self.stream {
             Some(s) if s.pack.short_id() == id => {
                 if (s.info.width, s.info.height) != (info.width, info.height) {
-                    s.last = None;
-                    s.held.clear();
+                    s.forget();
                 }
                 s.info = info;
                 s.held.resize(held);
             }
             _ => {
                 let pack = Pack::for_stream(header.pack.as_deref().unwrap_or(""), &id)?;
-                self.stream = Some(Stream { info, pack, held: Held::new(held), last: None });
+                self.stream = Some(Stream { info, pack, held: Held::new(held), last: None, whole: None, past: None });
             }
         }
         Ok(())
@@ -198,8 +206,7 @@ impl Decoder {
     /// Forgets every held frame (flush, seek).
     pub fn reset(&mut self) {
         if let Some(s) = &mut self.stream {
-            s.held.clear();
-            s.last = None;
+            s.forget();
         }
     }
 }
@@ -235,27 +242,34 @@ fn write_picture(from: &Planes, out: &mut PictureMut) {
 }
 
 impl Stream {
+    /// What a key frame does.
+    fn clear(&mut self) {
+        let evicted = self.held.clear();
+        self.keep(evicted);
+    }
+
+    fn keep(&mut self, evicted: Vec<HeldFrame>) {
+        self.past = evicted.into_iter().find(|f| Some(f.number) == self.whole).or(self.past.take());
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        (self.last, self.whole, self.past) = (None, None, None);
+    }
+
     fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level, counting: bool) -> Result<(HeldFrame, Shares)> {
         let prior = &self.pack.prior;
         let (w, h) = crate::latent_size(&self.info);
         let (count, rows) = (header.slices.len(), header.slice_rows(h)?);
         let known = self.known(header, &rows)?;
+        let kernels = Kernels { level: kernels, threads: (threads / count).max(1) };
         let decode = |i: usize| -> Result<(Latents, Shares)> {
             let (s, rows) = (&header.slices[i], &rows[i]);
             if !knows(known, rows) {
                 let moves = matches!(s.kind, SliceKind::Motion { .. });
                 return Ok((Latents::unknown(rows.len() * w, prior.channels, moves), Shares::default()));
             }
-            let shape = Shape { width: w, height: rows.len() };
-            let walk = Walk {
-                kernels: Kernels { level: kernels, threads: (threads / count).max(1) },
-                prior,
-                step: header.step,
-                shape,
-                groups: s.groups,
-            };
-            let at = rows.start * w;
-            self.slice(&walk, s, &data[s.range.clone()], header.number, at..at + shape.positions(), counting)
+            self.slice_of(data, header, i, rows, kernels, counting)
         };
         let slices = crate::parallel(threads, count, decode);
         let mut shares = Shares::default();
@@ -323,6 +337,22 @@ impl Stream {
             p.prediction = prediction;
         }
         Ok(frame)
+    }
+
+    /// Slice `i` of a frame, in these rows of latents.
+    fn slice_of(
+        &self,
+        data: &[u8],
+        header: &FrameHeader,
+        i: usize,
+        rows: &Range<usize>,
+        kernels: Kernels,
+        counting: bool,
+    ) -> Result<(Latents, Shares)> {
+        let (s, w) = (&header.slices[i], crate::latent_size(&self.info).0);
+        let shape = Shape { width: w, height: rows.len() };
+        let walk = Walk { kernels, prior: &self.pack.prior, step: header.step, shape, groups: s.groups };
+        self.slice(&walk, s, &data[s.range.clone()], header.number, rows.start * w..rows.end * w, counting)
     }
 
     fn slice(

@@ -107,7 +107,7 @@ impl Networks {
     }
 
     /// Makes the picture of a frame of `columns` latent columns.
-    fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
+    pub fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
         let m = prior.channels;
         let rows = frame.latents.len() / m / columns;
         let Pending { step, modes, prediction, base: known, coded, alone } = pending;
@@ -214,18 +214,24 @@ fn cut(p: &Planes, a: Area) -> Planes {
     out
 }
 
+impl HeldFrame {
+    /// Its picture, made now if it was not yet.
+    pub fn picture(&mut self, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<&Planes> {
+        if let Picture::Pending(p) = &mut self.picture {
+            let pending = std::mem::take(p);
+            self.picture = Picture::Made(networks.make(prior, self, pending, columns)?);
+        }
+        match &self.picture {
+            Picture::Made(p) => Ok(p),
+            Picture::Pending(_) => unreachable!("made above"),
+        }
+    }
+}
+
 impl Held {
     /// The picture of a held frame, made now if it was not yet.
     pub fn picture(&mut self, number: u32, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<Option<&Planes>> {
-        let Some(frame) = self.get_mut(number) else { return Ok(None) };
-        if let Picture::Pending(p) = &mut frame.picture {
-            let pending = std::mem::take(p);
-            frame.picture = Picture::Made(networks.make(prior, frame, pending, columns)?);
-        }
-        match &frame.picture {
-            Picture::Made(p) => Ok(Some(p)),
-            Picture::Pending(_) => unreachable!("made above"),
-        }
+        self.get_mut(number).map(|f| f.picture(networks, prior, columns)).transpose()
     }
 
     /// The picture of a held frame that was made before.
