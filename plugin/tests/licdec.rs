@@ -302,6 +302,48 @@ fn damaged_streams() {
 }
 
 /// Bits flipped in payloads alone, checksums of headers repaired: the checksum of the latents must catch them.
+/// What is damaged or missing is shown, and said to be so; what is not is as it would have been.
+#[test]
+fn losses_are_concealed_if_asked_for() {
+    for launch in ["licenc quality=60 slices=2 key-int-max=8", "licenc quality=60 intra-refresh=5"] {
+        let s = coded(launch, W, 160, 0..24);
+        let truth = truth(&s);
+        let mut d = harness("licdec conceal=true");
+        d.set_src_caps(s.caps.clone());
+        let bus = watch(&d.element().unwrap());
+        for (n, f) in s.frames.iter().enumerate() {
+            let mut b = bytes(f);
+            match n {
+                3 => *b.last_mut().unwrap() ^= 0x40,
+                17 => continue,
+                18 => b[4] ^= 1, // its header
+                _ => {}
+            }
+            d.push(with_bytes(f, b)).unwrap();
+        }
+        // One for each loss, the first of which was mended.
+        assert_eq!(key_requests(&mut d), 2);
+        let out = pull_all(&mut d);
+        let i = info(VideoFormat::I420, W, 160);
+        let mut corrupted = vec![];
+        for b in &out {
+            let t = b.pts().unwrap();
+            if b.flags().contains(gst::BufferFlags::CORRUPTED) {
+                corrupted.push(t);
+                let n = (t.nseconds() as f64 * FPS as f64 / 1e9).round() as u64;
+                // As long as it is not too old, what it is made from is much like it.
+                assert!(n > 5 || psnr(&i420(W, 160, n), b, &i)[0] > 20.0, "at {t}");
+            } else {
+                assert!(bytes(b) == truth[&t], "a wrong picture at {t}");
+            }
+        }
+        let mended = if launch.contains("refresh") { 10 } else { 8 };
+        assert_eq!(out.len(), 22);
+        assert_eq!(corrupted, (3..mended).chain(19..24).map(time).collect::<Vec<_>>());
+        assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+    }
+}
+
 #[test]
 fn damaged_payloads() {
     let s = stream(8, 8);
