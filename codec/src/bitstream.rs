@@ -101,7 +101,14 @@ impl FrameHeader {
             (1..=count).map(|i| i * all / count).collect()
         } else {
             let given = self.slices.iter().filter_map(|s| s.hyper_rows);
-            let mut ends: Vec<usize> = given.scan(0, |end, n| Some({ *end += n as usize; *end })).collect();
+            let mut ends: Vec<usize> = given
+                .scan(0, |end, n| {
+                    Some({
+                        *end += n as usize;
+                        *end
+                    })
+                })
+                .collect();
             if ends.last().is_some_and(|end| *end >= all) {
                 return Err(Error::Damaged("slices of more rows than the picture has".into()));
             }
@@ -419,7 +426,8 @@ mod tests {
 
     #[test]
     fn inter_frames_name_their_references_once() {
-        let slice = |distance, copies| SliceSource { kind: SliceKind::Latent { distance }, groups: 8, copies, hyper_rows: 1, payload: vec![5] };
+        let slice =
+            |distance, copies| SliceSource { kind: SliceKind::Latent { distance }, groups: 8, copies, hyper_rows: 1, payload: vec![5] };
         for (count, distance) in [(1, 1), (2, 2), (3, 8), (4, 1), (9, 3)] {
             let slices: Vec<_> = (0..count).map(|i| slice(distance, i == 1)).collect();
             let f = write_frame(&HeaderSource { number: 1, step: 63, key: false, stream: None, clean: None, slices: &slices });

@@ -328,8 +328,7 @@ impl Stream {
             let made = self.held.picture(reference, networks, &self.pack.prior, w)?;
             made.ok_or(Error::MissingReference { number, reference })?;
         }
-        let slices: Vec<_> =
-            header.slices.iter().zip(&rows).map(|s| (s.1.clone(), of(s).and_then(|n| self.held.made(n)))).collect();
+        let slices: Vec<_> = header.slices.iter().zip(&rows).map(|s| (s.1.clone(), of(s).and_then(|n| self.held.made(n)))).collect();
         let prediction = motion::compensate(kernels, &slices, &frame.vectors, header.clean.is_some(), threads);
         // No slice that is known refers to anything.
         let prediction = prediction.or_else(|| Some(Planes::for_size(16 * w, 16 * h)));

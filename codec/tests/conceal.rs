@@ -150,7 +150,9 @@ fn a_refresh_cycle_shows_through() {
         d.decode(&p.data).unwrap();
     }
     let mut all = decoder();
-    packets[..5].iter().for_each(|p| drop(all.decode(&p.data).unwrap()));
+    for p in &packets[..5] {
+        all.decode(&p.data).unwrap();
+    }
     let mut rows = Vec::new();
     for p in &packets[5..10] {
         all.decode(&p.data).unwrap();

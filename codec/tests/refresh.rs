@@ -49,7 +49,8 @@ fn a_stream_has_one_key_frame_and_a_recovery_point_a_cycle() {
 #[test]
 fn who_joins_has_everybodys_picture_after_a_cycle() {
     for (inter, camera) in both() {
-        for s in [settings(inter), Settings { slices: 3, intra_refresh: 11, ..settings(inter) }, Settings { rdo: false, ..settings(inter) }] {
+        for s in [settings(inter), Settings { slices: 3, intra_refresh: 11, ..settings(inter) }, Settings { rdo: false, ..settings(inter) }]
+        {
             let cycle = s.intra_refresh;
             let packets = stream(&camera, s, 4 * cycle as i32);
             let (mut all, mut late) = (decoder(), decoder());
@@ -64,7 +65,7 @@ fn who_joins_has_everybodys_picture_after_a_cycle() {
                     Ok(d) if d.whole => {
                         joined.get_or_insert(p.number);
                         assert_eq!(d.latents_crc, expect.latents_crc, "{inter:?}, frame {}", p.number);
-                        assert_eq!(camera.luma(&mut late), camera.luma(&mut all), "{inter:?}, frame {}", p.number);
+                        assert_eq!(camera.picture(&mut late), camera.picture(&mut all), "{inter:?}, frame {}", p.number);
                     }
                     Ok(d) => assert!(joined.is_none() && p.number > cycle && d.info == expect.info),
                     Err(Error::MissingReference { .. }) => assert!(p.number <= cycle, "frame {}", p.number),

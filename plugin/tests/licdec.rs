@@ -516,7 +516,17 @@ fn a_pack_that_is_not_here() {
     let s = stream(0, 1);
     let data = bytes(&s.frames[0]);
     let h = bitstream::parse_header(&data).unwrap();
-    let slices: Vec<_> = h.slices.iter().map(|s| bitstream::SliceSource { kind: s.kind, groups: s.groups, copies: s.copies, hyper_rows: 1, payload: data[s.range.clone()].to_vec() }).collect();
+    let slices: Vec<_> = h
+        .slices
+        .iter()
+        .map(|s| bitstream::SliceSource {
+            kind: s.kind,
+            groups: s.groups,
+            copies: s.copies,
+            hyper_rows: 1,
+            payload: data[s.range.clone()].to_vec(),
+        })
+        .collect();
     let (info, held) = (h.stream.unwrap(), h.held.unwrap());
     let stream = Some((&info, held, [0xab; 16], "elsewhere"));
     let other = bitstream::HeaderSource { number: 0, step: h.step, key: true, stream, clean: None, slices: &slices };

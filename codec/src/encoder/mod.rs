@@ -249,11 +249,8 @@ impl Encoder {
         let share = |part: &Range<usize>| if part.is_empty() { 0 } else { ((part.len() * slices + all / 2) / all).max(1) };
         let (above, rest) = (0..band.rows.start, band.rows.end..all);
         let (n, m, b) = (share(&above), share(&rest), share(&band.rows));
-        let strips = [
-            even(above, n, false, Some(32 * band.rows.start)),
-            even(band.rows.clone(), b, true, None),
-            even(rest, m, false, None),
-        ];
+        let strips =
+            [even(above, n, false, Some(32 * band.rows.start)), even(band.rows.clone(), b, true, None), even(rest, m, false, None)];
         Layout { columns, rows, strips: strips.concat(), alone: true }
     }
 
@@ -323,7 +320,13 @@ impl Encoder {
                 }
             }
             latents.push(c.latents);
-            slices.push(SliceSource { kind: c.kind, groups: c.groups, copies: c.copies, hyper_rows: strip.hyper_rows().len() as u32, payload: c.payload });
+            slices.push(SliceSource {
+                kind: c.kind,
+                groups: c.groups,
+                copies: c.copies,
+                hyper_rows: strip.hyper_rows().len() as u32,
+                payload: c.payload,
+            });
         }
         let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {

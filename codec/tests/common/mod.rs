@@ -92,12 +92,18 @@ impl Camera {
 
     /// Luma of the decoder's picture.
     pub fn luma(&self, d: &mut Decoder) -> Vec<u8> {
+        let [y, _, _] = self.picture(d);
+        y
+    }
+
+    /// Planes of the decoder's picture.
+    pub fn picture(&self, d: &mut Decoder) -> [Vec<u8>; 3] {
         let (w, h) = (self.width, self.height);
         let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
         let (mut y, mut u, mut v) = (vec![0; w * h], vec![0; cw * ch], vec![0; cw * ch]);
         let planes = vec![(&mut y[..], w), (&mut u[..], cw), (&mut v[..], cw)];
         d.render(&mut PictureMut::new(RawFormat::I420, w as u32, h as u32, planes).unwrap()).unwrap();
-        y
+        [y, u, v]
     }
 
     /// Luma PSNR of the decoder's picture against frame t.

@@ -8,7 +8,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 use lic_transport::{
-    FrameInfo,    Network, NoFrame, PublisherInfo, Received, Subscriber, SubscriberEvent, SubscriberSettings, SubscriberStats, Timeline,
+    FrameInfo, Network, NoFrame, PublisherInfo, Received, Subscriber, SubscriberEvent, SubscriberSettings, SubscriberStats, Timeline,
 };
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex};
