@@ -18,6 +18,8 @@ const CAPTURE: u64 = 1_700_000_000_000_000_000;
 fn init() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
+        // SAFETY: nothing else in this process has looked at the environment yet: every test begins here.
+        unsafe { std::env::set_var("LIC_MODELS", concat!(env!("CARGO_MANIFEST_DIR"), "/../codec/tests/golden")) };
         gst::init().unwrap();
         gstlic::plugin_register_static().unwrap();
     });
@@ -211,6 +213,31 @@ fn a_late_joiner_may_start_with_a_recovery_point() {
         let next = frame_meta::of(&late.harness.pull().unwrap()).unwrap();
         assert_eq!((next.recovery, next.references), (false, vec![meta.number]));
     }
+}
+
+/// From camera to picture: whoever comes, the stream's only key frame is its first.
+#[test]
+fn who_comes_late_sees_pictures_without_a_key_frame() {
+    init();
+    let port = free_port();
+    let camera = "videotestsrc is-live=true ! video/x-raw,format=I420,width=80,height=160,framerate=30/1";
+    let send = format!(
+        "{camera} ! licenc model=tiny-motion intra-refresh=6 ! zenohsink name=sink key-expr=lic/test/cam listen=tcp/127.0.0.1:{port}"
+    );
+    let send = gst::parse::launch(&send).unwrap().downcast::<gst::Bin>().unwrap();
+    send.set_state(gst::State::Playing).unwrap();
+    let sink = send.by_name("sink").unwrap();
+    until("the first frames are sent", || count(&sink, "sent") + count(&sink, "discarded") > 3);
+    for _ in 0..2 {
+        let line = format!("zenohsrc key-expr=lic/test/cam connect=tcp/127.0.0.1:{port} ! licdec ! fakesink name=out sync=false");
+        let receive = gst::parse::launch(&line).unwrap().downcast::<gst::Bin>().unwrap();
+        receive.set_state(gst::State::Playing).unwrap();
+        let out = receive.by_name("out").unwrap();
+        until("pictures are shown", || count(&out, "rendered") >= 10);
+        receive.set_state(gst::State::Null).unwrap();
+    }
+    assert!(count(&sink, "key-frames") <= 1, "{}", count(&sink, "key-frames"));
+    send.set_state(gst::State::Null).unwrap();
 }
 
 #[test]
