@@ -2,10 +2,12 @@
 
 evaluate.py CONFIG BEFORE AFTER PACK DATA SPLIT [--program yuv] [--frames N]
 BEFORE: weights ahead of stage c (float rows); AFTER: those that PACK was exported from (files, or folders of a run). Symbols are what the encoder made of
-SPLIT (val or eval): every picture as a key frame, every clip as one group of pictures.
+SPLIT (val or eval): every picture as a key frame, every clip as one group of pictures of kind `latent`. The prior of kind `motion` is compared by
+motion_prior.py --validate; here only its files with what their symbols cost by its own probabilities.
 """
 import argparse
 import os
+import re
 import subprocess
 import tempfile
 import tomllib
@@ -69,7 +71,7 @@ def main():
     rows = {"float prior before stage c": Pricer(cfg, a.before, False), "shipped weights, not rounded": Pricer(cfg, a.after, False), "integer prior (estimate)": Pricer(cfg, a.after, True)}
     sizes = torch.from_numpy(load_file(Path(a.pack) / "prior.safetensors")["step_size"].astype(np.float64))
     total = {k: {"key": 0.0, "inter": 0.0} for k in (*rows, "file")}
-    skip_bits = 0.0
+    skip_bits, moved = 0.0, [0.0, 0.0]  # bytes of files of kind motion, and of their symbols
     with tempfile.TemporaryDirectory() as tmp:
         for f in [*sorted(Path(a.data, f"{a.split}_images").iterdir()), *sorted(Path(a.data, f"{a.split}_video").glob("*.mp4"))]:
             w, h = (v // 8 * 8 for v in size(f))
@@ -78,7 +80,13 @@ def main():
             subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", f, "-vf", vf, "-fps_mode", "passthrough", "-frames:v", "1" if still else str(a.frames), "-pix_fmt", "yuv420p", "-f", "rawvideo", f"{tmp}/y"], check=True)
             for quality in a.qualities.split(","):
                 env = os.environ | {"LIC_MODELS": str(Path(a.pack).resolve().parent)}
-                subprocess.run([a.program, "encode", str(w), str(h), f"{tmp}/y", f"{tmp}/lic", f"quality={quality}", f"model={Path(a.pack).resolve()}", "slices=1", "gop=0"], check=True, stdout=subprocess.DEVNULL, env=env)
+                subprocess.run([a.program, "encode", str(w), str(h), f"{tmp}/y", f"{tmp}/lic", f"quality={quality}", f"model={Path(a.pack).resolve()}", "slices=1", "gop=0", "inter=latent"], check=True, stdout=subprocess.DEVNULL, env=env)
+                if not still:
+                    subprocess.run([a.program, "encode", str(w), str(h), f"{tmp}/y", f"{tmp}/moved", f"quality={quality}", f"model={Path(a.pack).resolve()}", "slices=1", "gop=0", "inter=motion"], check=True, stdout=subprocess.DEVNULL, env=env)
+                    out = subprocess.check_output([a.program, "shares", f"{tmp}/moved"], text=True, env=env)
+                    size_of, rest = re.search(r"reference: (\d+) of", out), re.search(r"CRC ([\d.-]+)%", out)
+                    moved[0] += int(size_of[1])
+                    moved[1] += int(size_of[1]) * (1 - float(rest[1]) / 100)
                 subprocess.run([a.program, "dump", f"{tmp}/lic", f"{tmp}/dump"], check=True, env=env)
                 last = None
                 for n, key, step, none, v, skip in frames(f"{tmp}/dump"):
@@ -101,6 +109,7 @@ def main():
     print(f"| {a.split} | key frames, kB | inter frames, kB | together against float |\n|---|---|---|---|")
     for name, t in total.items():
         print(f"| {name} | {t['key'] / 8e3:.1f} | {t['inter'] / 8e3:.1f} | {(t['key'] + t['inter']) / (base['key'] + base['inter']) * 100 - 100:+.2f}% |")
+    print(f"\nKind motion, frames with a reference: {moved[1] / 1e3:.1f} kB of symbols by the integer prior, {moved[0] / 1e3:.1f} kB in the file with headers and checksums ({moved[0] / moved[1] * 100 - 100:+.2f}%)")
 
 
 def map_bits(s):

@@ -6,6 +6,8 @@ luma samples: where in the reference a block comes from.
 import torch
 import torch.nn.functional as F
 
+from quant import half_up
+
 # Interpolation filters of HEVC (ITU-T H.265, 8.5.3.3.3): luma in quarters, chroma in eighths.
 LUMA = torch.tensor([[0, 0, 0, 64, 0, 0, 0, 0], [-1, 4, -10, 58, 17, -5, 1, 0], [-1, 4, -11, 40, 40, -11, 4, -1], [0, 1, -5, 17, 58, -10, 4, -1]]) / 64.0
 CHROMA = torch.tensor([[0, 64, 0, 0], [-2, 58, 10, -2], [-4, 54, 16, -2], [-6, 46, 28, -4], [-4, 36, 36, -4], [-4, 28, 46, -6], [-2, 16, 54, -4], [-2, 10, 58, -2]]) / 64.0
@@ -66,7 +68,7 @@ def overlap(t, block, ramp):
     r = int(ramp)
     before, after = window(0, block, ramp)
     own = torch.cat([after[block - r :], 1 - before - after, before[:r]])
-    t = (t + 0.5).floor().clamp(0, 255)  # each sample is rounded before they are mixed
+    t = half_up(t).clamp(0, 255)  # each sample is rounded before they are mixed
     weight = (own[:, None] * own)[None, :, :, None, None]
     fold = lambda t: F.fold(t.flatten(1, 2).flatten(2), (h * block + 2 * r, w * block + 2 * r), n, stride=block)[:, :, r : r + h * block, r : r + w * block]
     return fold(t * weight) / fold(weight.expand(1, n, n, h, w))
@@ -84,7 +86,7 @@ def compensate(ry, ruv, v, ramp=4, margin=MARGIN, ph=None):
     t = sum(t[..., i : i + n] * taps[:, :, 0, ..., i, None, None] for i in range(4))
     t = sum(t[..., i : i + n, :] * taps[:, :, 1, ..., i, None, None] for i in range(4))
     uv = overlap(t.flatten(0, 1).permute(0, 3, 4, 1, 2), 8, r).view(b, 2, h * 8, w * 8)
-    return (y + 0.5).floor(), (uv + 0.5).floor()
+    return half_up(y), half_up(uv)
 
 
 def search(cy, ry, reach=8, per_bit=4.0, margin=MARGIN, ph=None, step=1):

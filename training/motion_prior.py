@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 
 from data import from_i420, to_codes
-from model import KNOTS, Autoencoder, InterPrior, MotionPrior, knots, pack, unpack
+from model import KNOTS, Autoencoder, InterPrior, MotionPrior, knots, pack, ste_round, unpack
 from motion import LUMA, compensate, phases, search, spread
-from quant import fixed, set_quantised
+from quant import fixed, half_up, set_quantised
 from sequences import Clips, choose, quantise
 from train import RUNS, save, schedule
 
@@ -33,7 +33,9 @@ def bf16(on):
 
 
 def planes(packed):
-    return to_codes(*unpack(packed.float()))
+    """Code values of packed pictures, rounded (straight-through gradients)."""
+    y, uv = unpack(packed.float())
+    return half_up(y * 219 + 125.5).clamp(0, 255), half_up(uv * 224 + 128).clamp(0, 255)
 
 
 def shifted(x, v):
@@ -47,17 +49,23 @@ def shifted(x, v):
 def blend(copy, shown, made):
     """Copied blocks show the compensated picture, coded ones the synthesised; in between by the share of coded samples in 5x5."""
     m = F.avg_pool2d(F.pad(spread(1 - copy, 16), [2] * 4, mode="replicate"), 5, 1)
-    mix = lambda m, a, b: (a + m * (b - a)).round()
+    mix = lambda m, a, b: half_up(a + m * (b - a))
     return mix(m, shown[0], made[0]), mix(F.avg_pool2d(m, 2), shown[1], made[1])
 
 
-@torch.no_grad()
+def kept(target, k):
+    """k, with the gradient of what it stands for where it is coded: a zero stays one whatever its target does."""
+    return torch.where(k != 0, target + (k - target).detach(), k)
+
+
 def chain(ae, net, y, uv, frames, lam, reach, choosing, half):
     """Planes of batch * frames pictures, coded in a closed loop as the encoder does -> for each frame but the first what the prior
-    prices: dict of k, trace, recent, flags, copy (its arguments), target (k before rounding); and q.
+    prices: dict of k, trace, recent, flags, copy (its arguments), target (k before rounding); latents of the first frame (in its
+    steps); the pictures (y, uv) of all frames but, without gradients, the last; q and the first frame's q.
 
-    lam Bx1x1x1: squared error (in steps) that a bit is worth. choosing: symbols by rate and distortion under `net`."""
-    b, net_half = len(lam), half and not net.quantised
+    lam Bx1x1x1: squared error (in steps) that a bit is worth. choosing: symbols by rate and distortion under `net`. With gradients
+    enabled they flow from a picture through those it was predicted from, but not through choices."""
+    b, net_half, grad = len(lam), half and not net.quantised, torch.is_grad_enabled()
     y, uv = to_codes(y, uv)
     q = torch.rand(b) * (KNOTS - 1)
     # Some key frames are finer or coarser: their trace falls between the integers.
@@ -65,39 +73,44 @@ def chain(ae, net, y, uv, frames, lam, reach, choosing, half):
     nhwc = lambda y, uv: pack(*from_i420(y, uv)).contiguous(memory_format=torch.channels_last)
     with bf16(half):
         latents = ae.enc(nhwc(y, uv)).float().unflatten(0, (b, frames))
-        trace = (latents[:, 0] * torch.exp(knots(ae.genc, key))).round()
-        ry, ruv = planes(ae.decode(trace, key))
-    trace = trace * torch.exp(knots(ae.gdec, key) - knots(ae.gdec, q))
+        first = latents[:, 0] * torch.exp(knots(ae.genc, key))
+        ry, ruv = planes(ae.decode(ste_round(first), key))
+    pictures = [(ry, ruv)]
+    trace = (first.round() * torch.exp(knots(ae.gdec, key) - knots(ae.gdec, q))).detach()
     recent, latents, y, out = torch.zeros_like(trace), latents * torch.exp(knots(ae.genc, q))[:, None], y.unflatten(0, (b, frames)), []
     per_bit = (50 * 2 ** (-0.45 * q)).view(b, 1, 1, 1) * (lam / 0.15).sqrt()
     for i in range(1, frames):
         ph = phases(ry, LUMA, MARGIN)
-        v = search(y[:, i], ry, reach, per_bit, MARGIN, ph, step=2)
+        with torch.no_grad():
+            v = search(y[:, i], ry, reach, per_bit, MARGIN, ph, step=2)
         shown = compensate(ry, ruv, v, 4, MARGIN, ph)
         with bf16(half):
             base = ae.encode(nhwc(*shown), q)
         d = latents[:, i] - base
-        k, copy = quantise(d, torch.zeros_like(d), lam)
-        size = lambda t: torch.log2(1 + t.abs()).sum(1, keepdim=True)
-        # Some blocks are intra for no reason, lest the prior never meets them where references are good.
-        intra = (size(latents[:, i]) + 4 < 0.9 * size(d)) | (torch.rand_like(copy) < 0.03)
-        intra = intra.float() * (1 - copy)
-        target = torch.where(intra > 0, latents[:, i], d)
-        k = torch.where(intra > 0, target.round(), k)
-        ts, rs = shifted(trace, v), shifted(recent, v)
-        known = dict(trace=fixed(ts, 3), recent=fixed(rs, 3), flags=net.flags(copy, intra, v))
-        if choosing:
-            with bf16(net_half):
-                cells = net.cells(copy)
-                k = choose(target, *net(k, zh=net.hyper(k, known["trace"]).round() * cells, cells=cells, q=q, **known), lam) * (1 - copy)
+        with torch.no_grad():
+            k, copy = quantise(d, torch.zeros_like(d), lam)
+            size = lambda t: torch.log2(1 + t.abs()).sum(1, keepdim=True)
+            # Some blocks are intra for no reason, lest the prior never meets them where references are good.
+            intra = (size(latents[:, i]) + 4 < 0.9 * size(d)) | (torch.rand_like(copy) < 0.03)
+            intra = intra.float() * (1 - copy)
+            target = torch.where(intra > 0, latents[:, i], d)
+            k = torch.where(intra > 0, target.round(), k)
+            ts, rs = shifted(trace, v), shifted(recent, v)
+            known = dict(trace=fixed(ts, 3), recent=fixed(rs, 3), flags=net.flags(copy, intra, v))
+            if choosing:
+                with bf16(net_half):
+                    cells = net.cells(copy)
+                    k = choose(target, *net(k, zh=net.hyper(k, known["trace"]).round() * cells, cells=cells, q=q, **known), lam) * (1 - copy)
+            trace = torch.where(intra > 0, k, ts + k)
+            recent = torch.where(copy > 0, 0.75 * rs, k.abs() * (1 - intra))
+        k = kept(torch.where(intra > 0, latents[:, i], d), k)
         out.append(dict(k=k, copy=copy, target=target, **known))
-        trace = torch.where(intra > 0, k, ts + k)
-        recent = torch.where(copy > 0, 0.75 * rs, k.abs() * (1 - intra))
-        if i < frames - 1:
+        if grad or i < frames - 1:
             with bf16(half):
                 made = planes(ae.decode(base * (1 - intra) + k, q))
             ry, ruv = blend(copy, shown, made)
-    return out, q
+            pictures.append((ry, ruv))
+    return out, first, pictures, q, key
 
 
 def bits_of(net, frame, q, train):
@@ -110,7 +123,8 @@ def loss_of(ae, net, clips, c):
     y, uv = clips.batch(n, frames)
     lam = torch.empty(n, 1, 1, 1).uniform_(*c["lambda"])
     choosing = random.random() < c["choosing"]
-    priced, q = chain(ae, net, y, uv, frames, lam, c["reach"], choosing, True)
+    with torch.no_grad():
+        priced, *_, q, _ = chain(ae, net, y, uv, frames, lam, c["reach"], choosing, True)
     frame = {k: torch.cat([f[k] for f in priced[-PRICED:]]) for k in priced[0]}
     with bf16(not net.quantised):
         by, bz = bits_of(net, frame, q.repeat(PRICED), True)
@@ -127,7 +141,7 @@ def validate(ae, net, c, sequences=64, batch=4):
         frames = 3 + i % 2
         y, uv = clips.batch(batch, frames)
         lam = torch.empty(batch, 1, 1, 1).uniform_(*c["lambda"])
-        coded, q = chain(ae, net, y, uv, frames, lam, c["reach"], False, False)
+        coded, *_, q, _ = chain(ae, net, y, uv, frames, lam, c["reach"], False, False)
         fixed += [(f, q, lam) for f in coded[-PRICED:]]
     pixels = batch * c["crop"] ** 2
     print(f"{len(fixed) * batch} frames, copied {sum(f['copy'].mean().item() for f, *_ in fixed) / len(fixed):.3f}", flush=True)

@@ -1,8 +1,8 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [slices=0] [threads=0] [model=base]
-//! yuv decode IN.lic OUT.yuv [threads=0] [int8=1]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [slices=0] [threads=0] [model=base]
+//! yuv decode IN.lic OUT.yuv [threads=0] [int8=1] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
 //! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
@@ -39,6 +39,7 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         quality: option(args, "quality", 50.0)?,
         bitrate: option(args, "bitrate", 0)?,
         key_int_max: option(args, "gop", 32)?,
+        intra_refresh: option(args, "refresh", 0)?,
         threads: option(args, "threads", 0)?,
         slices: option(args, "slices", 0)?,
         inter: match option(args, "inter", "auto".to_string())?.as_str() {
@@ -54,7 +55,7 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
     let (w, h) = (width as usize, height as usize);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     let input = std::fs::read(from)?;
-    let (mut out, mut time, mut keys) = (Vec::new(), Duration::ZERO, 0);
+    let (mut out, mut time, mut keys, mut largest) = (Vec::new(), Duration::ZERO, 0, 0);
     let frames = input.chunks_exact(w * h + 2 * cw * ch);
     let count = frames.len();
     for f in frames {
@@ -65,12 +66,15 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         let p = encoder.encode(&frame, false)?;
         time += start.elapsed();
         keys += p.key as u32;
+        if !p.key {
+            largest = largest.max(p.data.len());
+        }
         out.extend_from_slice(&p.data);
     }
     std::fs::write(to, &out)?;
     let bpp = out.len() as f64 * 8.0 / (w * h * count) as f64;
     println!(
-        "{count} frames, {keys} key, {} bytes, {bpp:.5} bits per pixel, {:.2} ms a frame",
+        "{count} frames, {keys} key, {} bytes, largest other {largest}, {bpp:.5} bits per pixel, {:.2} ms a frame",
         out.len(),
         time.as_secs_f64() * 1e3 / count as f64
     );
@@ -97,10 +101,18 @@ fn decode(from: &str, to: &str, args: &[String]) -> Result<(), Box<dyn Error>> {
     decoder.use_int8(option(args, "int8", 1)? != 0);
     let (data, mut out, mut entropy, mut synthesis) = (std::fs::read(from)?, Vec::new(), Duration::ZERO, Duration::ZERO);
     let frames = frames(&data)?;
-    for f in &frames {
+    for f in &frames[option(args, "skip", 0)?.min(frames.len())..] {
         let start = Instant::now();
-        let d = decoder.decode(f)?;
+        let d = match decoder.decode(f) {
+            Ok(d) => d,
+            // Before the first frame that it can begin with.
+            Err(lic_codec::Error::MissingReference { .. }) if out.is_empty() => continue,
+            Err(e) => return Err(e.into()),
+        };
         entropy += start.elapsed();
+        if !d.whole {
+            continue;
+        }
         let (w, h) = (d.info.width as usize, d.info.height as usize);
         let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
         let first = out.len();

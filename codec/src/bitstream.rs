@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::info::{Colour, StreamInfo};
+use std::ops::Range;
 
 /// First two bytes of every frame.
 pub const SYNC: [u8; 2] = [0x4c, 0xc5];
@@ -24,18 +25,22 @@ pub struct FrameHeader {
     /// Number of the frame; wraps.
     pub number: u32,
     pub key: bool,
+    /// No key frame, but the first of a refresh cycle: a decoder may begin here, and has the whole picture when the cycle ends.
+    pub recovery: bool,
     /// Quantiser step, 0 (coarsest) to 63.
     pub step: u8,
     /// Frames referred to, each once.
     pub references: Vec<u32>,
-    /// In key frames only.
+    /// In key frames and recovery points only, like the three after it.
     pub stream: Option<StreamInfo>,
-    /// Name of the pack, in key frames only.
+    /// Name of the pack.
     pub pack: Option<String>,
-    /// First 16 bytes of the pack's BLAKE3 hash, in key frames only.
+    /// First 16 bytes of the pack's BLAKE3 hash.
     pub pack_id: Option<[u8; 16]>,
-    /// How many frames are held, in key frames only.
+    /// How many frames are held.
     pub held: Option<u8>,
+    /// In frames of a refresh cycle: hyper rows, from the top, that depend on nothing before the cycle.
+    pub clean: Option<u32>,
     pub slices: Vec<SliceHeader>,
 }
 
@@ -69,7 +74,9 @@ pub struct SliceHeader {
     /// Copies all of its reference, as predicted: its payload holds no symbols.
     pub copies: bool,
     /// Bytes within the frame.
-    pub range: std::ops::Range<usize>,
+    pub range: Range<usize>,
+    /// Hyper rows, in frames of a refresh cycle; the last slice has what is left of the picture.
+    pub hyper_rows: Option<u32>,
 }
 
 /// What stands at the start of a byte stream.
@@ -83,12 +90,51 @@ pub enum Scan {
     Skip(usize),
 }
 
+impl FrameHeader {
+    /// Rows of latents of each slice, in a picture of `rows` of them.
+    pub fn slice_rows(&self, rows: usize) -> Result<Vec<Range<usize>>> {
+        let (all, count) = (rows.div_ceil(2), self.slices.len());
+        if count > all {
+            return Err(Error::Damaged(format!("{count} slices in {rows} rows of latents")));
+        }
+        let ends: Vec<usize> = if self.clean.is_none() {
+            (1..=count).map(|i| i * all / count).collect()
+        } else {
+            let given = self.slices.iter().filter_map(|s| s.hyper_rows);
+            let mut ends: Vec<usize> = given
+                .scan(0, |end, n| {
+                    Some({
+                        *end += n as usize;
+                        *end
+                    })
+                })
+                .collect();
+            if ends.last().is_some_and(|end| *end >= all) {
+                return Err(Error::Damaged("slices of more rows than the picture has".into()));
+            }
+            ends.push(all);
+            ends
+        };
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        Ok(starts.zip(&ends).map(|(start, end)| 2 * start..(2 * end).min(rows)).collect())
+    }
+}
+
+/// Bits of the flags.
+const KEY: u8 = 1;
+const EXTENDED: u8 = 1 << 1;
+const RECOVERY: u8 = 1 << 2;
+const REFRESH: u8 = 1 << 3;
+
 /// Bits of a slice header's first byte: it copies everything; its reference is the frame before.
 const COPIES: u8 = 1 << 6;
 const NEXT: u8 = 1 << 7;
 
 /// Largest extension of a header, so that a header is always short.
 const MAX_EXTENSION: usize = 1 << 16;
+
+/// Hyper rows of the highest picture.
+const MAX_HYPER_ROWS: u32 = 1 << 11;
 
 /// Looks for a frame at the start of `data` (for parsers of byte streams). A length is believed only once its header has
 /// passed its CRC, so garbage never makes a parser wait for long.
@@ -141,22 +187,23 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
     if length > MAX_FRAME {
         return Err(bad("the frame is too long"));
     }
-    let key = flags & 1 != 0;
+    let (key, recovery, refresh) = (flags & KEY != 0, flags & RECOVERY != 0, flags & REFRESH != 0);
     let number = r.varint().ok_or_else(short)?;
     let b = r.u8().ok_or_else(short)?;
     let (step, few) = (b & 63, b >> 6);
     let (mut stream, mut pack, mut pack_id, mut held) = (None, None, None, None);
-    if key {
+    if key || recovery {
         let s = stream_block(&mut r).ok_or_else(short)??;
         (stream, held, pack_id, pack) = (Some(s.0), Some(s.1), Some(s.2), Some(s.3));
     }
-    if flags & 2 != 0 {
+    if flags & EXTENDED != 0 {
         let n = r.varint().ok_or_else(short)? as usize;
         if n > MAX_EXTENSION {
             return Err(bad("the header's extension is too long"));
         }
         r.bytes(n).ok_or_else(short)?;
     }
+    let clean = if refresh { Some(r.varint().ok_or_else(short)?) } else { None };
     let count = if few < 3 { few as usize + 1 } else { r.u8().ok_or_else(short)? as usize + 1 };
     let mut slices = Vec::with_capacity(count);
     let mut references = Vec::new();
@@ -179,15 +226,19 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
             _ => return Err(bad("a slice's kind is unknown")),
         };
         let n = if i + 1 < count { r.varint().ok_or_else(short)? as usize } else { 0 };
-        slices.push(SliceHeader { kind, groups: ((b >> 3) & 7) + 1, copies: b & COPIES != 0, range: total..total + n });
+        let hyper_rows = if refresh && i + 1 < count { Some(r.varint().ok_or_else(short)?) } else { None };
+        if hyper_rows.is_some_and(|n| !(1..=MAX_HYPER_ROWS).contains(&n)) {
+            return Err(bad("a slice has an impossible number of rows"));
+        }
+        slices.push(SliceHeader { kind, groups: ((b >> 3) & 7) + 1, copies: b & COPIES != 0, range: total..total + n, hyper_rows });
         total += n;
     }
     let crc = crc32c::crc32c(&data[..r.at]) as u16;
     if r.bytes(2).ok_or_else(short)? != crc.to_le_bytes() {
         return Err(bad("the frame's header fails its CRC"));
     }
-    if flags & 0b1100 != 0 {
-        return Err(bad("the frame's header has reserved values"));
+    if recovery && (key || clean.is_none_or(|n| n == 0)) || clean.is_some_and(|n| n > MAX_HYPER_ROWS) {
+        return Err(bad("the frame's header says two things of the refresh"));
     }
     let Some(last) = length.checked_sub(r.at + total) else {
         return Err(bad("the slices do not fit into the frame"));
@@ -196,7 +247,7 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
     for s in &mut slices {
         s.range = s.range.start + r.at..s.range.end + r.at;
     }
-    Ok(FrameHeader { length, number, key, step, references, stream, pack, pack_id, held, slices })
+    Ok(FrameHeader { length, number, key, recovery, step, references, stream, pack, pack_id, held, clean, slices })
 }
 
 type StreamBlock = (StreamInfo, u8, [u8; 16], String);
@@ -221,8 +272,11 @@ fn stream_block(r: &mut Reader) -> Option<Result<StreamBlock>> {
 pub struct HeaderSource<'a> {
     pub number: u32,
     pub step: u8,
-    /// Present in key frames: description, frames held, pack id, pack name.
-    pub key: Option<(&'a StreamInfo, u8, [u8; 16], &'a str)>,
+    pub key: bool,
+    /// Of key frames and recovery points: description, frames held, pack id, pack name.
+    pub stream: Option<(&'a StreamInfo, u8, [u8; 16], &'a str)>,
+    /// See [`FrameHeader::clean`].
+    pub clean: Option<u32>,
     pub slices: &'a [SliceSource],
 }
 
@@ -233,6 +287,8 @@ pub struct SliceSource {
     pub groups: u8,
     /// See [`SliceHeader::copies`].
     pub copies: bool,
+    /// Written in frames of a refresh cycle only.
+    pub hyper_rows: u32,
     pub payload: Vec<u8>,
 }
 
@@ -242,7 +298,7 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
     varint(&mut body, h.number);
     let few = (h.slices.len() - 1).min(3) as u8;
     body.push(h.step | few << 6);
-    if let Some((s, held, id, name)) = h.key {
+    if let Some((s, held, id, name)) = h.stream {
         body.extend_from_slice(&(s.width as u16).to_le_bytes());
         body.extend_from_slice(&(s.height as u16).to_le_bytes());
         for v in [s.fps.0, s.fps.1, s.par.0, s.par.1] {
@@ -254,6 +310,9 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
         let name = &name.as_bytes()[..name.len().min(255)];
         body.push(name.len() as u8);
         body.extend_from_slice(name);
+    }
+    if let Some(n) = h.clean {
+        varint(&mut body, n);
     }
     if few == 3 {
         body.push((h.slices.len() - 1) as u8);
@@ -269,11 +328,16 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
         body.extend(s.kind.distance().filter(|d| *d != 1));
         if i + 1 < h.slices.len() {
             varint(&mut body, s.payload.len() as u32);
+            if h.clean.is_some() {
+                varint(&mut body, s.hyper_rows);
+            }
         }
     }
     let payload: usize = h.slices.iter().map(|s| s.payload.len()).sum();
     let mut out = Vec::with_capacity(body.len() + payload + 9);
-    out.extend_from_slice(&[SYNC[0], SYNC[1], VERSION << 4 | h.key.is_some() as u8]);
+    let set = |on: bool, bit: u8| if on { bit } else { 0 };
+    let flags = set(h.key, KEY) | set(!h.key && h.stream.is_some(), RECOVERY) | set(h.clean.is_some(), REFRESH);
+    out.extend_from_slice(&[SYNC[0], SYNC[1], VERSION << 4 | flags]);
     varint(&mut out, (body.len() + 2 + payload) as u32);
     out.extend_from_slice(&body);
     let crc = crc32c::crc32c(&out) as u16;
@@ -282,11 +346,6 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
         out.extend_from_slice(&s.payload);
     }
     out
-}
-
-/// Hyper rows (two latent rows) of slice `i` of `n`.
-pub fn slice_rows(hyper_rows: usize, i: usize, n: usize) -> std::ops::Range<usize> {
-    i * hyper_rows / n..(i + 1) * hyper_rows / n
 }
 
 /// LEB128.
@@ -340,7 +399,7 @@ mod tests {
     }
 
     fn none(groups: u8, payload: Vec<u8>) -> SliceSource {
-        SliceSource { kind: SliceKind::None, groups, copies: false, payload }
+        SliceSource { kind: SliceKind::None, groups, copies: false, hyper_rows: 1, payload }
     }
 
     fn key() -> Vec<u8> {
@@ -348,7 +407,9 @@ mod tests {
         write_frame(&HeaderSource {
             number: 7,
             step: 31,
-            key: Some((&i, 4, [9; 16], "tiny")),
+            key: true,
+            stream: Some((&i, 4, [9; 16], "tiny")),
+            clean: None,
             slices: &[none(8, vec![1, 2, 3]), none(3, vec![])],
         })
     }
@@ -365,10 +426,11 @@ mod tests {
 
     #[test]
     fn inter_frames_name_their_references_once() {
-        let slice = |distance, copies| SliceSource { kind: SliceKind::Latent { distance }, groups: 8, copies, payload: vec![5] };
+        let slice =
+            |distance, copies| SliceSource { kind: SliceKind::Latent { distance }, groups: 8, copies, hyper_rows: 1, payload: vec![5] };
         for (count, distance) in [(1, 1), (2, 2), (3, 8), (4, 1), (9, 3)] {
             let slices: Vec<_> = (0..count).map(|i| slice(distance, i == 1)).collect();
-            let f = write_frame(&HeaderSource { number: 1, step: 63, key: None, slices: &slices });
+            let f = write_frame(&HeaderSource { number: 1, step: 63, key: false, stream: None, clean: None, slices: &slices });
             let h = parse_header(&f).unwrap();
             assert_eq!((h.step, h.slices.len()), (63, count));
             assert_eq!(h.references, [1u32.wrapping_sub(distance as u32)]);
@@ -376,6 +438,27 @@ mod tests {
                 assert_eq!((s.kind, s.copies, &f[s.range.clone()]), (SliceKind::Latent { distance }, i == 1, &[5][..]));
             }
         }
+    }
+
+    #[test]
+    fn recovery_points_describe_the_stream_and_say_where_their_slices_lie() {
+        let (i, kind) = (info(), SliceKind::Motion { distance: 1 });
+        let write = |clean, rows: &[u32], recovery: bool| {
+            let slices: Vec<_> =
+                rows.iter().map(|&hyper_rows| SliceSource { kind, groups: 8, copies: false, hyper_rows, payload: vec![7] }).collect();
+            let stream = recovery.then_some((&i, 4, [9; 16], "tiny"));
+            write_frame(&HeaderSource { number: 9, step: 3, key: false, stream, clean: Some(clean), slices: &slices })
+        };
+        let h = parse_header(&write(2, &[2, 1, 12], true)).unwrap();
+        assert!(h.recovery && !h.key && h.stream == Some(info()) && h.clean == Some(2) && h.references == [8]);
+        assert_eq!(h.slice_rows(30).unwrap(), [0..4, 4..6, 6..30]);
+        assert_eq!(h.slice_rows(7).unwrap(), [0..4, 4..6, 6..7]);
+        assert!(h.slice_rows(6).is_err() && h.slice_rows(4).is_err());
+        let h = parse_header(&write(15, &[14, 1], false)).unwrap();
+        assert!(!h.recovery && h.stream.is_none());
+        // A recovery point with nothing to recover from, and slices without rows.
+        assert!(parse_header(&write(0, &[2, 1], true)).is_err() && parse_header(&write(0, &[2, 1], false)).is_ok());
+        assert!(parse_header(&write(2, &[0, 1], true)).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Packet -> latents -> picture.
 
+mod conceal;
+
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
@@ -12,6 +14,7 @@ use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
 use crate::{PictureMut, RawFormat, StreamInfo};
 use lic_kernels::Level;
 use lic_kernels::planes::{self, Planes};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Largest picture that a header may ask for, in pixels.
@@ -23,7 +26,9 @@ pub struct Decoded {
     pub info: StreamInfo,
     pub number: u32,
     pub key: bool,
-    /// CRC-32C over all latents: equal on every machine.
+    /// False while a decoder that began with a recovery point does not know all rows yet: nothing to render, and nothing to ask for.
+    pub whole: bool,
+    /// CRC-32C over all latents: equal on every machine, of whole frames.
     pub latents_crc: u32,
     /// What the frame's symbols cost, if [`Decoder::count_bits`] asked for it.
     pub shares: Shares,
@@ -69,6 +74,9 @@ struct Stream {
     held: Held,
     /// The frame to render.
     last: Option<u32>,
+    /// The newest whole frame, and the frame itself if it is held no more: what a damaged one can be made from.
+    whole: Option<u32>,
+    past: Option<HeldFrame>,
 }
 
 impl Decoder {
@@ -102,7 +110,7 @@ impl Decoder {
     }
 
     /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
-    /// stays renderable.
+    /// stays renderable. A decoder may begin with a key frame, or with a recovery point: see [`Decoded::whole`].
     pub fn decode(&mut self, data: &[u8]) -> Result<Decoded> {
         let header = bitstream::parse_header(data)?;
         if let Some(info) = header.stream {
@@ -127,21 +135,26 @@ impl Decoder {
             Err(e) => {
                 if header.key {
                     // What was held before a key frame may not be referred to after it.
-                    stream.held.clear();
+                    stream.clear();
                 }
                 return Err(e);
             }
         };
         let latents_crc = latents_crc(&frame.latents);
         if header.key {
-            stream.held.clear();
+            stream.clear();
         }
-        stream.held.insert(frame);
-        stream.last = Some(header.number);
-        Ok(Decoded { info: stream.info, number: header.number, key: header.key, latents_crc, shares })
+        let whole = frame.known.is_none();
+        let evicted = stream.held.insert(frame);
+        stream.keep(evicted);
+        stream.last = whole.then_some(header.number);
+        if whole {
+            (stream.whole, stream.past) = (stream.last, None);
+        }
+        Ok(Decoded { info: stream.info, number: header.number, key: header.key, whole, latents_crc, shares })
     }
 
-    /// A key frame: takes over its description.
+    /// A key frame or recovery point: takes over its description.
     fn start(&mut self, header: &FrameHeader, info: StreamInfo) -> Result<()> {
         if info.width as u64 * info.height as u64 > MAX_PIXELS {
             return Err(Error::Unsupported(format!(
@@ -149,20 +162,19 @@ impl Decoder {
                 info.width, info.height
             )));
         }
-        let id = header.pack_id.expect("key frames have a pack id");
-        let held = header.held.expect("key frames say how many frames are held");
+        let id = header.pack_id.expect("a description has a pack id");
+        let held = header.held.expect("a description says how many frames are held");
         match &mut self.stream {
             Some(s) if s.pack.short_id() == id => {
                 if (s.info.width, s.info.height) != (info.width, info.height) {
-                    s.last = None;
-                    s.held.clear();
+                    s.forget();
                 }
                 s.info = info;
                 s.held.resize(held);
             }
             _ => {
                 let pack = Pack::for_stream(header.pack.as_deref().unwrap_or(""), &id)?;
-                self.stream = Some(Stream { info, pack, held: Held::new(held), last: None });
+                self.stream = Some(Stream { info, pack, held: Held::new(held), last: None, whole: None, past: None });
             }
         }
         Ok(())
@@ -171,7 +183,7 @@ impl Decoder {
     /// Synthesises the picture of the last frame decoded; its size must be the stream's.
     pub fn render(&mut self, out: &mut PictureMut) -> Result<()> {
         let s = self.stream.as_mut().ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
-        let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
+        let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("no whole picture was decoded yet".into()))?;
         if (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
@@ -194,8 +206,7 @@ impl Decoder {
     /// Forgets every held frame (flush, seek).
     pub fn reset(&mut self) {
         if let Some(s) = &mut self.stream {
-            s.held.clear();
-            s.last = None;
+            s.forget();
         }
     }
 }
@@ -231,26 +242,34 @@ fn write_picture(from: &Planes, out: &mut PictureMut) {
 }
 
 impl Stream {
+    /// What a key frame does.
+    fn clear(&mut self) {
+        let evicted = self.held.clear();
+        self.keep(evicted);
+    }
+
+    fn keep(&mut self, evicted: Vec<HeldFrame>) {
+        self.past = evicted.into_iter().find(|f| Some(f.number) == self.whole).or(self.past.take());
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        (self.last, self.whole, self.past) = (None, None, None);
+    }
+
     fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level, counting: bool) -> Result<(HeldFrame, Shares)> {
         let prior = &self.pack.prior;
         let (w, h) = crate::latent_size(&self.info);
-        let count = header.slices.len();
-        if count > h.div_ceil(2) {
-            return Err(Error::Damaged(format!("{count} slices in {h} rows of latents")));
-        }
+        let (count, rows) = (header.slices.len(), header.slice_rows(h)?);
+        let known = self.known(header, &rows)?;
+        let kernels = Kernels { level: kernels, threads: (threads / count).max(1) };
         let decode = |i: usize| -> Result<(Latents, Shares)> {
-            let s = &header.slices[i];
-            let rows = crate::slice_latent_rows(h, i, count);
-            let shape = Shape { width: w, height: rows.len() };
-            let walk = Walk {
-                kernels: Kernels { level: kernels, threads: (threads / count).max(1) },
-                prior,
-                step: header.step,
-                shape,
-                groups: s.groups,
-            };
-            let at = rows.start * w;
-            self.slice(&walk, s, &data[s.range.clone()], header.number, at..at + shape.positions(), counting)
+            let (s, rows) = (&header.slices[i], &rows[i]);
+            if !knows(known, rows) {
+                let moves = matches!(s.kind, SliceKind::Motion { .. });
+                return Ok((Latents::unknown(rows.len() * w, prior.channels, moves), Shares::default()));
+            }
+            self.slice_of(data, header, i, rows, kernels, counting)
         };
         let slices = crate::parallel(threads, count, decode);
         let mut shares = Shares::default();
@@ -263,7 +282,29 @@ impl Stream {
             shares.hyper += s.hyper;
             shares.latents += s.latents;
         }
-        Ok((HeldFrame::of(header.number, header.step, latents, prior.channels), shares))
+        let mut frame = HeldFrame { known, ..HeldFrame::of(header.number, header.step, latents, prior.channels) };
+        if let (Picture::Pending(p), true) = (&mut frame.picture, header.clean.is_some()) {
+            p.alone = rows.into_iter().filter(|r| knows(known, r)).collect();
+        }
+        Ok((frame, shares))
+    }
+
+    /// Hyper rows that can be decoded with what is held, from the top; None: all.
+    fn known(&self, header: &FrameHeader, rows: &[Range<usize>]) -> Result<Option<usize>> {
+        let reference = |s: &SliceHeader| Some(header.number.wrapping_sub(s.kind.distance()? as u32));
+        let held = |n: u32, rows: usize| self.held.get(n).is_some_and(|f| f.known.is_none_or(|known| rows <= known));
+        let mut references = header.slices.iter().filter_map(reference);
+        let Some(missing) = references.find(|&n| !held(n, usize::MAX)) else { return Ok(None) };
+        // A cycle of which everything was received so far: its rows need no others.
+        let clean = header.clean.unwrap_or(0) as usize;
+        let slices: Vec<_> = header.slices.iter().zip(rows).filter(|(_, r)| r.end.div_ceil(2) <= clean).collect();
+        let needed = slices.iter().rev().find(|(s, _)| reference(s).is_some()).map_or(0, |(_, r)| r.end.div_ceil(2));
+        match slices.last() {
+            Some((_, last)) if slices.iter().all(|(s, _)| reference(s).is_none_or(|n| held(n, needed))) => {
+                Ok((slices.len() < rows.len()).then_some(last.end.div_ceil(2)))
+            }
+            _ => Err(Error::MissingReference { number: header.number, reference: missing }),
+        }
     }
 
     /// Fills in the compensated picture of a frame with slices of kind `motion`.
@@ -277,26 +318,40 @@ impl Stream {
     ) -> Result<HeldFrame> {
         let (w, h) = crate::latent_size(&self.info);
         let number = header.number;
-        let of = |s: &SliceHeader| match s.kind {
-            SliceKind::Motion { distance } => Some(number.wrapping_sub(distance as u32)),
+        let rows = header.slice_rows(h)?;
+        let known = frame.known;
+        let of = |(s, rows): (&SliceHeader, &Range<usize>)| match s.kind {
+            SliceKind::Motion { distance } if knows(known, rows) => Some(number.wrapping_sub(distance as u32)),
             _ => None,
         };
-        for reference in header.slices.iter().filter_map(of) {
+        for reference in header.slices.iter().zip(&rows).filter_map(of) {
             let made = self.held.picture(reference, networks, &self.pack.prior, w)?;
             made.ok_or(Error::MissingReference { number, reference })?;
         }
-        let count = header.slices.len();
-        let slices: Vec<_> = header
-            .slices
-            .iter()
-            .enumerate()
-            .map(|(i, s)| (crate::slice_latent_rows(h, i, count), of(s).and_then(|n| self.held.made(n))))
-            .collect();
-        let prediction = motion::compensate(kernels, &slices, &frame.vectors, threads);
+        let slices: Vec<_> = header.slices.iter().zip(&rows).map(|s| (s.1.clone(), of(s).and_then(|n| self.held.made(n)))).collect();
+        let prediction = motion::compensate(kernels, &slices, &frame.vectors, header.clean.is_some(), threads);
+        // No slice that is known refers to anything.
+        let prediction = prediction.or_else(|| Some(Planes::for_size(16 * w, 16 * h)));
         if let Picture::Pending(p) = &mut frame.picture {
             p.prediction = prediction;
         }
         Ok(frame)
+    }
+
+    /// Slice `i` of a frame, in these rows of latents.
+    fn slice_of(
+        &self,
+        data: &[u8],
+        header: &FrameHeader,
+        i: usize,
+        rows: &Range<usize>,
+        kernels: Kernels,
+        counting: bool,
+    ) -> Result<(Latents, Shares)> {
+        let (s, w) = (&header.slices[i], crate::latent_size(&self.info).0);
+        let shape = Shape { width: w, height: rows.len() };
+        let walk = Walk { kernels, prior: &self.pack.prior, step: header.step, shape, groups: s.groups };
+        self.slice(&walk, s, &data[s.range.clone()], header.number, rows.start * w..rows.end * w, counting)
     }
 
     fn slice(
@@ -305,7 +360,7 @@ impl Stream {
         s: &SliceHeader,
         data: &[u8],
         number: u32,
-        positions: std::ops::Range<usize>,
+        positions: Range<usize>,
         counting: bool,
     ) -> Result<(Latents, Shares)> {
         let mut io = Reader {
@@ -341,6 +396,11 @@ impl Stream {
         }
         Ok((latents, shares))
     }
+}
+
+/// Whether rows of latents lie within the hyper rows that are known.
+fn knows(known: Option<usize>, rows: &Range<usize>) -> bool {
+    known.is_none_or(|n| rows.end.div_ceil(2) <= n)
 }
 
 struct Reader<'a> {

@@ -18,6 +18,8 @@ pub(crate) struct HeldFrame {
     pub vectors: Vec<Quarters>,
     /// Made when somebody asks for it.
     pub picture: Picture,
+    /// At a decoder that began within a refresh cycle: hyper rows from the top that it knows. None: all.
+    pub known: Option<usize>,
     /// At the encoder: frames without which this one cannot be decoded.
     pub needs: Vec<u32>,
 }
@@ -90,15 +92,17 @@ impl Held {
         self.count = count;
     }
 
-    pub fn clear(&mut self) {
-        self.frames.clear();
+    /// Evicts all.
+    pub fn clear(&mut self) -> Vec<HeldFrame> {
+        std::mem::take(&mut self.frames)
     }
 
     /// Takes a frame and evicts those that no later frame may refer to.
-    pub fn insert(&mut self, frame: HeldFrame) {
+    pub fn insert(&mut self, frame: HeldFrame) -> Vec<HeldFrame> {
         let (n, count) = (frame.number, self.count as u32);
-        self.frames.retain(|f| (1..count).contains(&n.wrapping_sub(f.number)));
+        let evicted = self.frames.extract_if(.., |f| !(1..count).contains(&n.wrapping_sub(f.number))).collect();
         self.frames.push(frame);
+        evicted
     }
 
     pub fn get(&self, number: u32) -> Option<&HeldFrame> {

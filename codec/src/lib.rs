@@ -32,12 +32,6 @@ pub(crate) fn latent_size(info: &StreamInfo) -> (usize, usize) {
     (info.width.div_ceil(16) as usize, info.height.div_ceil(16) as usize)
 }
 
-/// Rows of latents of slice `i` of `n`: bands of whole hyper rows.
-pub(crate) fn slice_latent_rows(rows: usize, i: usize, n: usize) -> std::ops::Range<usize> {
-    let r = bitstream::slice_rows(rows.div_ceil(2), i, n);
-    2 * r.start..(2 * r.end).min(rows)
-}
-
 /// 0 is all cores.
 pub(crate) fn threads(wanted: u32) -> usize {
     let all = || std::thread::available_parallelism().map_or(1, |n| n.get());

@@ -78,6 +78,17 @@ pub(crate) struct MotionLatents {
 }
 
 impl Latents {
+    /// In place of a slice that cannot be decoded; `moves`: of kind `motion`.
+    pub fn unknown(positions: usize, m: usize, moves: bool) -> Latents {
+        let blocks = || MotionLatents {
+            blocks: vec![Block::default(); positions],
+            recent: vec![0; positions * m],
+            coded: Vec::new(),
+            difference: Vec::new(),
+        };
+        Latents { values: vec![0; positions * m], skip: vec![moves; positions], motion: moves.then(blocks) }
+    }
+
     /// CRC-32C of the values as little-endian bytes, and of the field where there is one.
     pub fn crc(&self) -> u32 {
         let crc = latents_crc(&self.values);

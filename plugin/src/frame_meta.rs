@@ -12,6 +12,8 @@ pub struct FrameMeta {
     pub number: u32,
     /// It refers to no other frame.
     pub key: bool,
+    /// It does, but decoders may begin here: the first frame of a refresh cycle.
+    pub recovery: bool,
     /// Frames that it refers to.
     pub references: Vec<u32>,
 }
@@ -32,6 +34,7 @@ pub fn attach(buffer: &mut gst::BufferRef, meta: &FrameMeta) {
         let s = m.mut_structure();
         s.set("number", meta.number);
         s.set("key", meta.key);
+        s.set("recovery", meta.recovery);
         s.set("references", gst::Array::new(&meta.references));
     }
 }
@@ -43,7 +46,7 @@ pub fn of(buffer: &gst::BufferRef) -> Option<FrameMeta> {
     let s = m.structure();
     let references = s.get::<gst::Array>("references").ok()?;
     let references = references.iter().map(|v| v.get::<u32>()).collect::<Result<_, _>>().ok()?;
-    Some(FrameMeta { number: s.get("number").ok()?, key: s.get("key").ok()?, references })
+    Some(FrameMeta { number: s.get("number").ok()?, key: s.get("key").ok()?, recovery: s.get("recovery").ok()?, references })
 }
 
 /// Upstream event: the frame of this number was never sent.

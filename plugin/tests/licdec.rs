@@ -172,6 +172,45 @@ fn starts_in_the_middle() {
     assert_eq!(assert_whole(&mut d, &bus, &truth), (8..12).map(time).collect::<Vec<_>>());
 }
 
+/// Without any key frame: one request at most, no picture until the cycle ends, then everybody's.
+#[test]
+fn starts_within_a_refresh_cycle() {
+    let s = coded("licenc quality=60 intra-refresh=5", W, 160, 0..20);
+    let truth = truth(&s);
+    assert!(s.frames[1..].iter().all(|f| !is_key(f)));
+    for parse in [false, true] {
+        // Recovery points are frames 1, 6, 11 and 16.
+        for (first, shown, requests) in [(6, 10, 0), (3, 10, 1), (10, 15, 1)] {
+            let mut d = if parse { harness("licparse ! licdec") } else { harness("licdec") };
+            d.set_src_caps(if parse { gst::Caps::new_empty_simple("video/x-lic") } else { s.caps.clone() });
+            let bus = watch(&d.element().unwrap());
+            for f in &s.frames[first..] {
+                d.push(f.clone()).unwrap();
+            }
+            assert_eq!(key_requests(&mut d), requests, "from frame {first} on");
+            assert_eq!(assert_whole(&mut d, &bus, &truth), (shown..20).map(time).collect::<Vec<_>>(), "from frame {first} on");
+            assert!(d.push_event(gst::event::Eos::new()));
+            assert!(bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]).is_none());
+        }
+    }
+}
+
+/// A loss within a stream without key frames: pictures come again with the next cycle.
+#[test]
+fn a_refresh_cycle_mends_a_loss() {
+    let s = coded("licenc quality=60 intra-refresh=5", W, 160, 0..16);
+    let truth = truth(&s);
+    let mut d = decoder(&s.caps);
+    let bus = watch(&d.element().unwrap());
+    for (n, f) in s.frames.iter().enumerate() {
+        if n != 3 {
+            d.push(f.clone()).unwrap();
+        }
+    }
+    assert_eq!(key_requests(&mut d), 1);
+    assert_eq!(assert_whole(&mut d, &bus, &truth), (0..3).chain(10..16).map(time).collect::<Vec<_>>());
+}
+
 #[test]
 fn nothing_decodable_is_no_error() {
     let s = stream(0, 4);
@@ -263,6 +302,48 @@ fn damaged_streams() {
 }
 
 /// Bits flipped in payloads alone, checksums of headers repaired: the checksum of the latents must catch them.
+/// What is damaged or missing is shown, and said to be so; what is not is as it would have been.
+#[test]
+fn losses_are_concealed_if_asked_for() {
+    for launch in ["licenc quality=60 slices=2 key-int-max=8", "licenc quality=60 intra-refresh=5"] {
+        let s = coded(launch, W, 160, 0..24);
+        let truth = truth(&s);
+        let mut d = harness("licdec conceal=true");
+        d.set_src_caps(s.caps.clone());
+        let bus = watch(&d.element().unwrap());
+        for (n, f) in s.frames.iter().enumerate() {
+            let mut b = bytes(f);
+            match n {
+                3 => *b.last_mut().unwrap() ^= 0x40,
+                17 => continue,
+                18 => b[4] ^= 1, // its header
+                _ => {}
+            }
+            d.push(with_bytes(f, b)).unwrap();
+        }
+        // One for each loss, the first of which was mended.
+        assert_eq!(key_requests(&mut d), 2);
+        let out = pull_all(&mut d);
+        let i = info(VideoFormat::I420, W, 160);
+        let mut corrupted = vec![];
+        for b in &out {
+            let t = b.pts().unwrap();
+            if b.flags().contains(gst::BufferFlags::CORRUPTED) {
+                corrupted.push(t);
+                let n = (t.nseconds() as f64 * FPS as f64 / 1e9).round() as u64;
+                // As long as it is not too old, what it is made from is much like it.
+                assert!(n > 5 || psnr(&i420(W, 160, n), b, &i)[0] > 20.0, "at {t}");
+            } else {
+                assert!(bytes(b) == truth[&t], "a wrong picture at {t}");
+            }
+        }
+        let mended = if launch.contains("refresh") { 10 } else { 8 };
+        assert_eq!(out.len(), 22);
+        assert_eq!(corrupted, (3..mended).chain(19..24).map(time).collect::<Vec<_>>());
+        assert!(bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+    }
+}
+
 #[test]
 fn damaged_payloads() {
     let s = stream(8, 8);
@@ -435,9 +516,20 @@ fn a_pack_that_is_not_here() {
     let s = stream(0, 1);
     let data = bytes(&s.frames[0]);
     let h = bitstream::parse_header(&data).unwrap();
-    let slices: Vec<_> = h.slices.iter().map(|s| bitstream::SliceSource { kind: s.kind, groups: s.groups, copies: s.copies, payload: data[s.range.clone()].to_vec() }).collect();
+    let slices: Vec<_> = h
+        .slices
+        .iter()
+        .map(|s| bitstream::SliceSource {
+            kind: s.kind,
+            groups: s.groups,
+            copies: s.copies,
+            hyper_rows: 1,
+            payload: data[s.range.clone()].to_vec(),
+        })
+        .collect();
     let (info, held) = (h.stream.unwrap(), h.held.unwrap());
-    let other = bitstream::HeaderSource { number: 0, step: h.step, key: Some((&info, held, [0xab; 16], "elsewhere")), slices: &slices };
+    let stream = Some((&info, held, [0xab; 16], "elsewhere"));
+    let other = bitstream::HeaderSource { number: 0, step: h.step, key: true, stream, clean: None, slices: &slices };
     let mut d = decoder(&s.caps);
     let bus = watch(&d.element().unwrap());
     assert_eq!(d.push(with_bytes(&s.frames[0], bitstream::write_frame(&other))), Err(gst::FlowError::Error));

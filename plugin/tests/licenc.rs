@@ -167,6 +167,28 @@ fn key_frames_on_demand() {
 }
 
 #[test]
+fn refresh_cycles_on_demand() {
+    let mut e = encoder("licenc key-int-max=2 intra-refresh=20", 64, 160);
+    let (mut keys, mut recoveries) = (vec![], vec![]);
+    for n in 0..16 {
+        match n {
+            5 | 7 => assert!(e.push_upstream_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build())),
+            9 => e.find_element("licenc").unwrap().set_property("intra-refresh", 3u32),
+            11 => assert!(e.push_event(gst_video::DownstreamForceKeyUnitEvent::builder().build())),
+            _ => {}
+        }
+        e.push(i420(64, 160, n)).unwrap();
+        let out = e.pull().unwrap();
+        let meta = frame_meta::of(&out).unwrap();
+        assert_eq!(is_key(&out), meta.key);
+        keys.extend(meta.key.then_some(n));
+        recoveries.extend(meta.recovery.then_some(n));
+    }
+    // The one asked for at 7 would follow the one asked for at 5; what comes from upstream is a key frame as ever.
+    assert_eq!((keys, recoveries), (vec![0, 11], vec![1, 5, 12, 15]));
+}
+
+#[test]
 fn settings_change_while_playing() {
     let mut e = encoder("licenc quality=80 key-int-max=0", 176, 144);
     let mut next = {

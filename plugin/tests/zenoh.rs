@@ -18,6 +18,8 @@ const CAPTURE: u64 = 1_700_000_000_000_000_000;
 fn init() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
+        // SAFETY: nothing else in this process has looked at the environment yet: every test begins here.
+        unsafe { std::env::set_var("LIC_MODELS", concat!(env!("CARGO_MANIFEST_DIR"), "/../codec/tests/golden")) };
         gst::init().unwrap();
         gstlic::plugin_register_static().unwrap();
     });
@@ -51,7 +53,7 @@ fn lic_frame(number: u32, references: &[u32], bytes: usize) -> gst::Buffer {
     }
     let time = gst::ClockTime::from_nseconds(CAPTURE + number as u64);
     gst::ReferenceTimestampMeta::add(out, &gst::Caps::new_empty_simple("timestamp/x-unix"), time, gst::ClockTime::NONE);
-    frame_meta::attach(out, &FrameMeta { number, key, references: references.into() });
+    frame_meta::attach(out, &FrameMeta { number, key, recovery: false, references: references.into() });
     buffer
 }
 
@@ -181,6 +183,61 @@ fn a_late_joiner_starts_with_a_key_frame_on_its_own_clock() {
         assert_eq!(count(&sink.element, "joiners"), joiners);
     }
     assert!(old.all().iter().all(|frame| frame.pts().is_some()));
+}
+
+/// An encoder with rotating refresh answers with a cycle: its first frame is where the joiner begins.
+#[test]
+fn a_late_joiner_may_start_with_a_recovery_point() {
+    let mut sink = Sink::start("");
+    sink.push(true);
+    let push = |sink: &mut Sink, done: &mut dyn FnMut() -> bool| {
+        until("the receiver gets frames", || {
+            let mut frame = lic_frame(sink.number, &[sink.number - 1], 2000);
+            if sink.key_frame_asked() {
+                let meta = FrameMeta { recovery: true, ..frame_meta::of(&frame).unwrap() };
+                frame_meta::attach(frame.make_mut(), &meta);
+            }
+            sink.harness.push(frame).unwrap();
+            sink.number += 1;
+            std::thread::sleep(Duration::from_millis(5));
+            done()
+        })
+    };
+    for _ in 0..2 {
+        let mut late = Source::start(sink.port, "");
+        let element = late.element.clone();
+        push(&mut sink, &mut || count(&element, "received") >= 3);
+        let first = late.harness.pull().unwrap();
+        let meta = frame_meta::of(&first).unwrap();
+        assert!(meta.recovery && !meta.key && first.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        let next = frame_meta::of(&late.harness.pull().unwrap()).unwrap();
+        assert_eq!((next.recovery, next.references), (false, vec![meta.number]));
+    }
+}
+
+/// From camera to picture: whoever comes, the stream's only key frame is its first.
+#[test]
+fn who_comes_late_sees_pictures_without_a_key_frame() {
+    init();
+    let port = free_port();
+    let camera = "videotestsrc is-live=true ! video/x-raw,format=I420,width=80,height=160,framerate=30/1";
+    let send = format!(
+        "{camera} ! licenc model=tiny-motion intra-refresh=6 ! zenohsink name=sink key-expr=lic/test/cam listen=tcp/127.0.0.1:{port}"
+    );
+    let send = gst::parse::launch(&send).unwrap().downcast::<gst::Bin>().unwrap();
+    send.set_state(gst::State::Playing).unwrap();
+    let sink = send.by_name("sink").unwrap();
+    until("the first frames are sent", || count(&sink, "sent") + count(&sink, "discarded") > 3);
+    for _ in 0..2 {
+        let line = format!("zenohsrc key-expr=lic/test/cam connect=tcp/127.0.0.1:{port} ! licdec ! fakesink name=out sync=false");
+        let receive = gst::parse::launch(&line).unwrap().downcast::<gst::Bin>().unwrap();
+        receive.set_state(gst::State::Playing).unwrap();
+        let out = receive.by_name("out").unwrap();
+        until("pictures are shown", || count(&out, "rendered") >= 10);
+        receive.set_state(gst::State::Null).unwrap();
+    }
+    assert!(count(&sink, "key-frames") <= 1, "{}", count(&sink, "key-frames"));
+    send.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub struct FrameInfo {
     pub key: bool,
     /// Needs earlier frames.
     pub delta: bool,
+    /// Needs them, but a receiver may begin here: the next frames bring the whole picture.
+    pub recovery: bool,
     /// Stream headers rather than media.
     pub header: bool,
     /// The sender's stream jumps before this frame.

@@ -70,7 +70,7 @@ struct Locked {
     stream: u64,
     tracker: Tracker,
     caps: Option<Arc<str>>,
-    /// Nothing was delivered yet: a stream begins with a frame that stands alone, and with its caps.
+    /// Nothing was delivered yet: a stream begins with a frame that stands alone or from which it may be entered, and with its caps.
     starting: bool,
     heard: Option<Instant>,
 }
@@ -158,7 +158,8 @@ impl Inbox {
         }
         let new_stream = locked.starting;
         if locked.starting {
-            if header.info.delta || (header.caps_follow && locked.caps.is_none()) {
+            let info = &header.info;
+            if (info.delta && !info.recovery) || (header.caps_follow && locked.caps.is_none()) {
                 state.counts.before_key += 1;
                 return Outcome::Taken;
             }
@@ -272,6 +273,24 @@ mod tests {
         assert_eq!(first.caps.as_deref(), Some("video/x-test"));
         assert_eq!(inbox.receive(NOW).unwrap_err(), NoFrame::Timeout);
         assert_eq!((inbox.counts().before_key, inbox.counts().lost), (1, 0));
+    }
+
+    #[test]
+    fn a_stream_may_be_entered_at_a_recovery_point() {
+        let inbox = Inbox::default();
+        inbox.lock_onto("k", 1);
+        let mut recovery = header(1, 6, false);
+        recovery.info.recovery = true;
+        give(&inbox, header(1, 5, false));
+        give(&inbox, recovery.clone());
+        assert!(inbox.starting(), "its caps are missing");
+        (recovery.sequence, recovery.caps) = (7, Some("video/x-test".into()));
+        give(&inbox, recovery);
+        give(&inbox, header(1, 8, false));
+        let first = inbox.receive(NOW).unwrap();
+        assert_eq!((first.sequence, first.new_stream, first.missing), (7, true, None));
+        assert_eq!(inbox.receive(NOW).unwrap().sequence, 8);
+        assert_eq!(inbox.counts().before_key, 2);
     }
 
     #[test]

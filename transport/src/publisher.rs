@@ -342,7 +342,7 @@ impl Shared {
             Some((last, _)) if last != caps => true,
             Some((_, when)) => !interval.is_zero() && when.elapsed() >= interval,
         };
-        let start = item.frame.info.key && state.queue.depends();
+        let start = (item.frame.info.key || item.frame.info.recovery) && state.queue.depends();
         let joiner = std::mem::take(&mut state.caps_due);
         (due || start || joiner).then(|| caps.to_string())
     }

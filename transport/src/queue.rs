@@ -2,7 +2,7 @@
 //!
 //! | stream | full queue | why |
 //! |---|---|---|
-//! | numbered frames with references (lic) | refuses the new frame; a new key frame pushes out the older ones that are none | no queued frame was coded against the newest one, so all that is sent stays decodable; the encoder hears of it and refers to an older frame |
+//! | numbered frames with references (lic) | refuses the new frame, a recovery point too; a new key frame pushes out the older ones that are none | no queued frame was coded against the newest one, so all that is sent stays decodable; the encoder hears of it and refers to an older frame |
 //! | delta units without numbers (H.264) | drops the oldest whole group of pictures; if there is only one, all until the next key unit | half a group shows nothing, or damage |
 //! | neither (JPEG, raw) | drops the oldest | each stands for itself, and the newest is worth most |
 
@@ -269,6 +269,19 @@ mod tests {
         assert_eq!(bench.lic(4, &[]).lost, [2]);
         assert_eq!(bench.lic(5, &[]).lost, [0]);
         assert_eq!(bench.left(), [4, 5, 6]);
+    }
+
+    #[test]
+    fn a_recovery_point_replaces_nothing() {
+        let mut bench = Bench::new(2);
+        bench.lic(0, &[]);
+        bench.lic(1, &[0]);
+        let recovery =
+            |number| FrameInfo { delta: true, recovery: true, number: Some(number), references: vec![number - 1], ..Default::default() };
+        assert_eq!(bench.push(recovery(2), 1, 0).lost, [2]);
+        bench.queue.pop();
+        assert_eq!(bench.push(recovery(3), 1, 0).lost, [3], "it needs a frame that was never sent");
+        assert_eq!(bench.left(), [2]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub struct SubscriberStats {
     /// Came after a newer one; dropped.
     pub late: u64,
     pub duplicates: u64,
-    /// Came before the first key frame of a stream; dropped.
+    /// Came before the first frame that a stream may begin with; dropped.
     pub before_key: u64,
     /// Dropped because the consumer was too slow.
     pub overflowed: u64,

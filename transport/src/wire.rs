@@ -22,6 +22,7 @@ const HAS_DURATION: u16 = 1 << 7;
 const HAS_CAPTURE: u16 = 1 << 8;
 const HAS_CAPS: u16 = 1 << 9;
 const CAPS_FOLLOW: u16 = 1 << 10;
+const RECOVERY: u16 = 1 << 11;
 
 /// Why an attachment is not ours or is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +79,7 @@ impl Header {
             (info.capture.is_some(), HAS_CAPTURE),
             (self.caps.is_some(), HAS_CAPS),
             (self.caps_follow, CAPS_FOLLOW),
+            (info.recovery, RECOVERY),
         ] {
             if set {
                 flags |= bit;
@@ -131,6 +133,7 @@ impl Header {
         let info = FrameInfo {
             key: has(KEY),
             delta: has(DELTA),
+            recovery: has(RECOVERY),
             header: has(HEADER),
             discont: has(DISCONT),
             number: if has(HAS_NUMBER) { Some(u32::from_le_bytes(reader.take()?)) } else { None },
@@ -205,6 +208,7 @@ mod tests {
             info: FrameInfo {
                 key: false,
                 delta: true,
+                recovery: false,
                 header: false,
                 discont: true,
                 number: Some(7),
@@ -250,7 +254,9 @@ mod tests {
     fn round_trips() {
         let bare = Header { stream: 1, ..Header::default() };
         let empty_caps = Header { caps: Some(String::new()), ..Header::default() };
-        for header in [full(), bare, empty_caps] {
+        let mut recovery = full();
+        recovery.info.recovery = true;
+        for header in [full(), bare, empty_caps, recovery] {
             assert_eq!(Header::decode(&header.encode().unwrap()).unwrap(), header);
         }
     }

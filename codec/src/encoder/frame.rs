@@ -1,6 +1,7 @@
 //! One frame on its way through the encoder: motion and analysis once, then its slices at one step or, for a bit rate, at several.
 
-use super::motion::{self, Layout, Moved, Plan, Prices};
+use super::motion::{self, Layout, Moved, Plan, Prices, Strip};
+use super::refresh::Band;
 use super::slice::{Coded, Job};
 use super::{Encoder, Inter};
 use crate::error::Result;
@@ -14,9 +15,14 @@ use lic_kernels::motion::SearchPlane;
 const TRY_NONE_EVERY: u32 = 8;
 const TRY_NONE_ABOVE: f32 = 0.6;
 
+/// A vector's bits are worth less than others' in the frame that pays them: later frames copy what it finds.
+const VECTOR_PRICE: f32 = 0.5;
+
 /// A frame on its way.
 pub(super) struct Work {
     pub layout: Layout,
+    /// Of a frame of a refresh cycle.
+    pub band: Option<Band>,
     /// The frame that slices may refer to.
     pub reference: Option<u32>,
     pub plan: Option<Plan>,
@@ -81,18 +87,18 @@ impl Part<'_> {
 
 impl Encoder {
     /// Motion and analysis: what does not depend on the step.
-    pub(super) fn prepare(&mut self, key: bool, likely_step: u8) -> Result<Work> {
-        let layout = self.layout();
+    pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely_step: u8) -> Result<Work> {
+        let layout = self.layout(band.as_ref());
         let pack = self.pack.clone();
-        self.none_cost.resize(layout.slices, (f32::INFINITY, u32::MAX));
-        let reference = if key { None } else { self.held.newest().map(|f| f.number) };
+        self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
         let mut plan = None;
         if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
             self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
-                let prices = Prices { bit: prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize] };
+                let bit = prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize];
+                let prices = Prices { bit: VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads };
                 plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &layout, prices));
@@ -102,8 +108,8 @@ impl Encoder {
             }
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
-        let early = plan.is_none() || self.none_cost.iter().any(|c| c.1 == 0);
-        let mut work = Work { layout, reference, plan, y: Vec::new(), whole: false };
+        let early = plan.is_none() || layout.strips.iter().any(|s| !s.anew && self.none_cost(s).1 == 0);
+        let mut work = Work { layout, band, reference, plan, y: Vec::new(), whole: false };
         if early {
             self.analyse_whole(&mut work)?;
         } else if let Some(plan) = &work.plan {
@@ -117,74 +123,97 @@ impl Encoder {
 
     fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
         if !work.whole {
-            let area = Area { x: 0, y: 0, width: work.layout.columns, height: work.layout.rows };
             let kind = if work.plan.is_some() { Kind::Fast } else { Kind::Whole };
-            work.y = self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?;
-            work.whole = true;
+            // Latents alone are synthesised all together, wherever slices end.
+            let parts = if work.plan.is_some() { work.layout.parts() } else { std::iter::once(0..work.layout.rows).collect() };
+            let mut y = Vec::new();
+            for rows in parts {
+                let area = Area { x: 0, y: rows.start, width: work.layout.columns, height: rows.len() };
+                y.extend(self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?);
+            }
+            (work.y, work.whole) = (y, true);
         }
         Ok(())
+    }
+
+    /// What a slice without reference cost here when it was last tried, and the most frames since.
+    fn none_cost(&self, s: &Strip) -> (f32, u32) {
+        self.none_cost[s.hyper_rows()].iter().fold((0.0, 0), |(cost, age), row| (cost + row.0, age.max(row.1)))
+    }
+
+    fn set_none_cost(&mut self, s: &Strip, cost: f32) {
+        let rows = &mut self.none_cost[s.hyper_rows()];
+        let each = cost / rows.len() as f32;
+        rows.fill((each, 0));
     }
 
     /// All slices at a step, or without reference at a coarser one: that step, and they.
     pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<(u8, Vec<Coded>)> {
         let pack = self.pack.clone();
         let prior = &pack.prior;
+        let strips = work.layout.strips.clone();
         let Some(number) = work.reference else {
-            let coded = crate::parallel(self.threads, work.layout.slices, |i| self.part(work, prior, i, step, groups).none());
-            self.none_cost.iter_mut().zip(&coded).for_each(|(slot, c)| *slot = (c.cost, 0));
+            let coded = crate::parallel(self.threads, strips.len(), |i| self.part(work, prior, i, step, groups).none());
+            strips.iter().zip(&coded).for_each(|(s, c)| self.set_none_cost(s, c.cost));
             return Ok((step, coded));
         };
         let alone = if work.plan.is_some() && self.settings.rdo { prior.step_alone(step) } else { step };
         let none = |work: &Work, i: usize| self.part(work, prior, i, alone, groups).priced_at(prior, step).none();
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
-        let spare = self.threads > work.layout.slices;
+        let spare = self.threads > strips.len();
         let frame = self.held.get(number).expect("the reference is held");
         let distance = self.number.wrapping_sub(number) as u8;
-        let first = crate::parallel(self.threads, work.layout.slices, |i| {
+        let before: Vec<(f32, u32)> = strips.iter().map(|s| self.none_cost(s)).collect();
+        let first = crate::parallel(self.threads, strips.len(), |i| {
             let part = self.part(work, prior, i, step, groups);
+            if strips[i].anew {
+                return (part.none(), None);
+            }
             let predicted = || part.predicted(frame, distance);
-            if spare && work.whole && self.none_cost[i].1 == 0 { crate::both(predicted, || none(work, i)) } else { (predicted(), None) }
+            if spare && work.whole && before[i].1 == 0 { crate::both(predicted, || none(work, i)) } else { (predicted(), None) }
         });
-        let (mut predicted, mut early): (Vec<_>, Vec<_>) = first.into_iter().unzip();
-        let wanted: Vec<bool> =
-            predicted.iter().zip(&self.none_cost).map(|(c, (last, age))| *age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last).collect();
+        let (mut out, mut early): (Vec<_>, Vec<_>) = first.into_iter().unzip();
+        let dear = |c: &Coded, (last, age): (f32, u32)| age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last;
+        let wanted: Vec<bool> = (0..strips.len()).map(|i| !strips[i].anew && dear(&out[i], before[i])).collect();
         let missing: Vec<bool> = early.iter().zip(&wanted).map(|(none, wanted)| *wanted && none.is_none()).collect();
         if missing.contains(&true) {
             self.analyse_whole(work)?;
         }
         let work = &*work;
         let none = |work: &Work, i: usize| self.part(work, prior, i, alone, groups).priced_at(prior, step).none();
-        let late = crate::parallel(self.threads, work.layout.slices, |i| missing[i].then(|| none(work, i)));
+        let late = crate::parallel(self.threads, strips.len(), |i| missing[i].then(|| none(work, i)));
         early.iter_mut().zip(late).for_each(|(e, l)| *e = e.take().or(l));
-        let mut cheaper = vec![false; wanted.len()];
-        for (i, slot) in self.none_cost.iter_mut().enumerate() {
-            match early[i].as_ref().filter(|_| wanted[i]) {
-                Some(none) => {
-                    *slot = (none.cost, 0);
-                    cheaper[i] = none.cost < predicted[i].cost;
-                }
-                None => slot.1 = slot.1.saturating_add(1),
+        let mut cheaper = vec![false; strips.len()];
+        for (i, strip) in strips.iter().enumerate() {
+            if let Some(none) = early[i].as_ref().filter(|_| wanted[i]) {
+                self.set_none_cost(strip, none.cost);
+                cheaper[i] = none.cost < out[i].cost;
+                continue;
+            }
+            if !strip.anew {
+                self.none_cost[strip.hyper_rows()].iter_mut().for_each(|row| row.1 = row.1.saturating_add(1));
             }
         }
         let sum = |c: &mut dyn Iterator<Item = &Coded>| c.map(|c| c.cost).sum::<f32>();
-        if cheaper.contains(&true) && wanted.iter().all(|w| *w) && sum(&mut early.iter().flatten()) < sum(&mut predicted.iter()) {
+        if cheaper.contains(&true) && wanted.iter().all(|w| *w) && sum(&mut early.iter().flatten()) < sum(&mut out.iter()) {
             return Ok((alone, early.into_iter().flatten().collect()));
         }
         // A frame has one step: beside predicted slices those without reference get it too.
-        let again = crate::parallel(self.threads, cheaper.len(), |i| cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others()));
-        for (c, none) in predicted.iter_mut().zip(again) {
+        let again = crate::parallel(self.threads, strips.len(), |i| cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others()));
+        for (c, none) in out.iter_mut().zip(again) {
             match none {
                 Some(none) if none.cost < c.cost => *c = none,
                 _ => {}
             }
         }
-        Ok((step, predicted))
+        Ok((step, out))
     }
 
     /// One slice of the frame with all that it is coded from.
     fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
         let (w, m) = (work.layout.columns, prior.channels);
-        let rows = crate::slice_latent_rows(work.layout.rows, i, work.layout.slices);
+        let strip = &work.layout.strips[i];
+        let rows = &strip.rows;
         let at = rows.start * w..rows.end * w;
         let gains = prior.gains(step);
         let in_steps = |v: &[f32]| -> Vec<f32> {
@@ -194,7 +223,7 @@ impl Encoder {
         let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
         Part {
             walk: Walk {
-                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.slices).max(1) },
+                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.strips.len()).max(1) },
                 prior,
                 step,
                 shape: Shape { width: w, height: rows.len() },

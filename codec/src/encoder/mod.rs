@@ -4,6 +4,7 @@ mod frame;
 mod input;
 mod motion;
 mod rate;
+mod refresh;
 mod skip;
 mod slice;
 
@@ -18,9 +19,11 @@ use frame::Work;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
-use motion::{Layout, Outcome};
+use motion::{Layout, Outcome, Reach, Strip};
 use rate::Rate;
+use refresh::{Band, Refresh};
 use slice::Coded;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a user may choose. All of it may change between frames.
@@ -30,8 +33,11 @@ pub struct Settings {
     pub quality: f32,
     /// kbit/s over about one second; 0 for constant quality.
     pub bitrate: u32,
-    /// At most this many frames from key frame to key frame; 0 for the first frame only.
+    /// At most this many frames from key frame to key frame; 0 for the first frame only. Not used while `intra_refresh` is on.
     pub key_int_max: u32,
+    /// Frames in which the whole picture is coded anew, a band of rows in each: no frame is as large as a key frame, and who joins or
+    /// lost something has a picture after the next cycle. 0: off.
+    pub intra_refresh: u32,
     /// Threads for networks and slices; 0 for all cores. Read when the encoder is made.
     pub threads: u32,
     /// Slices of a frame; 0 for a default by height.
@@ -58,7 +64,7 @@ pub enum Inter {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { quality: 50.0, bitrate: 0, key_int_max: 60, threads: 0, slices: 0, inter: Inter::Auto, rdo: true }
+        Settings { quality: 50.0, bitrate: 0, key_int_max: 60, intra_refresh: 0, threads: 0, slices: 0, inter: Inter::Auto, rdo: true }
     }
 }
 
@@ -70,6 +76,8 @@ pub struct Packet {
     pub number: u32,
     /// No slice refers to anything.
     pub key: bool,
+    /// No key frame, but decoders may begin here: see [`Settings::intra_refresh`].
+    pub recovery: bool,
     /// Frames that its slices refer to.
     pub references: Vec<u32>,
 }
@@ -78,11 +86,16 @@ pub struct Packet {
 const HELD: u8 = 4;
 /// Rows of latents that a slice has by default.
 const SLICE_ROWS: usize = 24;
+/// What a header can count, less what a refresh may add.
+const MAX_SLICES: usize = 252;
 /// Steps by which key frames are finer than the rest, from a moving to a still camera: what stays is copied from them, so
 /// every following frame gains. (The `ipratio` of x264 is about 7 of these steps.) With slices of kind `latent`, which copy only what
 /// has not moved; and of kind `motion`, in which later frames pass on what they improve as well.
 const KEY_FINER_LATENT: [f32; 2] = [1.0, 16.0];
 const KEY_FINER_MOTION: [f32; 2] = [4.0, 6.0];
+/// Steps by which frames of kind `motion` are coarser than `quality` says, between those key frames: a picture's quality then is about
+/// what the same number gives without references.
+const MOTION_COARSER: u8 = 4;
 
 /// What a camera is taken for before it has shown anything.
 const STILL_AT_FIRST: f32 = 0.2;
@@ -108,7 +121,8 @@ pub struct Encoder {
     /// Share of copied positions in the last frames.
     still: f32,
     rate: Rate,
-    /// Of each slice: cost without a reference when last tried, and frames since.
+    refresh: Refresh,
+    /// Of each hyper row: its share of what its slice without a reference cost when last tried, and frames since.
     none_cost: Vec<(f32, u32)>,
 }
 
@@ -146,6 +160,7 @@ impl Encoder {
             since_key: 0,
             still: STILL_AT_FIRST,
             rate,
+            refresh: Refresh::default(),
             none_cost: Vec::new(),
             settings,
         })
@@ -180,6 +195,12 @@ impl Encoder {
         self.lost.retain(|n| newest.wrapping_sub(*n) <= 2 * bitstream::MAX_HELD as u32);
     }
 
+    /// Somebody waits for a picture: a refresh cycle begins with the next frame or, if one that was asked for still runs, after it.
+    /// Does nothing unless [`Settings::intra_refresh`] is on.
+    pub fn start_refresh(&mut self) {
+        self.refresh.ask();
+    }
+
     /// Codes one frame; its size must be the stream's.
     pub fn encode(&mut self, frame: &RawFrame, force_key: bool) -> Result<Packet> {
         if (frame.width, frame.height) != (self.info.width as usize, self.info.height as usize) {
@@ -187,12 +208,15 @@ impl Encoder {
         }
         std::mem::swap(&mut self.planes, &mut self.last_planes);
         input::planes_of(frame, &mut self.planes);
-        let due = self.settings.key_int_max > 0 && self.since_key >= self.settings.key_int_max;
+        let due = self.settings.intra_refresh == 0 && self.settings.key_int_max > 0 && self.since_key >= self.settings.key_int_max;
         let key = force_key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
         let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
         let ceiling = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
-        let likely = if self.settings.bitrate == 0 { ceiling } else { self.rate.step(key, self.rate.budget(key).0, ceiling) };
-        let mut work = self.prepare(key, likely)?;
+        let likely = if self.settings.bitrate == 0 { self.step_of_quality(ceiling, key) } else { self.rate.step(key, self.rate.budget(key).0, ceiling) };
+        let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
+        let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
+        let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
+        let mut work = self.prepare(reference, band, likely)?;
         let (step, coded) = if self.settings.bitrate == 0 {
             let step = self.step_of_quality(ceiling, key);
             self.slices(&mut work, step, GROUPS as u8)?
@@ -207,16 +231,39 @@ impl Encoder {
         self.pack.prior.motion.is_some() && matches!(self.settings.inter, Inter::Auto | Inter::Motion)
     }
 
-    fn layout(&self) -> Layout {
+    /// `band`: slices end where it does.
+    fn layout(&self, band: Option<&Band>) -> Layout {
         let (columns, rows) = crate::latent_size(&self.info);
         let auto = ((rows + SLICE_ROWS / 2) / SLICE_ROWS).max(1);
         let slices = if self.settings.slices == 0 { auto } else { self.settings.slices as usize };
-        Layout { columns, rows, slices: slices.clamp(1, rows.div_ceil(2).min(256)) }
+        let all = rows.div_ceil(2);
+        let slices = slices.clamp(1, all.min(MAX_SLICES));
+        let even = |part: Range<usize>, n: usize, anew: bool, reach: Option<usize>| -> Vec<Strip> {
+            let end = |i: usize| part.start + i * part.len() / n;
+            let strip = |i: usize| {
+                let rows = 2 * end(i)..(2 * end(i + 1)).min(rows);
+                let reach = reach.map(|lines| Reach { lines, end: 16 * rows.end });
+                Strip { rows, anew, reach }
+            };
+            (0..n).map(strip).collect()
+        };
+        let Some(band) = band else { return Layout { columns, rows, strips: even(0..all, slices, false, None), alone: false } };
+        // About as many slices as without.
+        let share = |part: &Range<usize>| if part.is_empty() { 0 } else { ((part.len() * slices + all / 2) / all).max(1) };
+        let (above, rest) = (0..band.rows.start, band.rows.end..all);
+        let (n, m, b) = (share(&above), share(&rest), share(&band.rows));
+        let strips =
+            [even(above, n, false, Some(32 * band.rows.start)), even(band.rows.clone(), b, true, None), even(rest, m, false, None)];
+        Layout { columns, rows, strips: strips.concat(), alone: true }
     }
 
     fn step_of_quality(&self, step: u8, key: bool) -> u8 {
-        if !key || self.settings.inter == Inter::None || self.settings.key_int_max == 1 {
+        if self.settings.inter == Inter::None || self.settings.key_int_max == 1 {
             return step;
+        }
+        if !key {
+            // A refresh has no key frames to live on.
+            return if self.moves() && self.settings.intra_refresh == 0 { step.saturating_sub(MOTION_COARSER) } else { step };
         }
         let [moving, still] = if self.moves() { KEY_FINER_MOTION } else { KEY_FINER_LATENT };
         (step + (moving + (still - moving) * self.still).round() as u8).min(STEPS as u8 - 1)
@@ -264,7 +311,13 @@ impl Encoder {
         let mut references = Vec::new();
         let expected: Vec<f32> = coded.iter().flat_map(|c| c.expected.iter().copied()).collect();
         self.outcome.expect(number, expected, work.plan.as_mut().map(|p| std::mem::take(&mut p.excess)));
-        for c in coded {
+        let hyper_rows = work.layout.rows.div_ceil(2);
+        // Rows below the band that are coded without reference are clean as well.
+        let clean = work.band.as_ref().map(|b| {
+            let mut below = coded.iter().zip(&work.layout.strips).filter(|(_, s)| s.rows.start >= 2 * b.rows.end);
+            if below.all(|(c, _)| c.kind == SliceKind::None) { hyper_rows } else { b.rows.end }
+        });
+        for (c, strip) in coded.into_iter().zip(&work.layout.strips) {
             if let Some(distance) = c.kind.distance() {
                 let n = number.wrapping_sub(distance as u32);
                 if !references.contains(&n) {
@@ -274,18 +327,27 @@ impl Encoder {
                 }
             }
             latents.push(c.latents);
-            slices.push(SliceSource { kind: c.kind, groups: c.groups, copies: c.copies, payload: c.payload });
+            slices.push(SliceSource {
+                kind: c.kind,
+                groups: c.groups,
+                copies: c.copies,
+                hyper_rows: strip.hyper_rows().len() as u32,
+                payload: c.payload,
+            });
         }
         let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {
             // Slices of other kinds have no vectors of their own.
             let all = slices.iter().all(|s| matches!(s.kind, SliceKind::Motion { .. }));
-            p.prediction = if all {
+            if work.layout.alone {
+                p.alone = work.layout.parts();
+            }
+            p.prediction = if all || work.layout.alone {
                 p.base = plan.base;
                 Some(plan.prediction)
             } else {
                 let whole = [(0..work.layout.rows, self.held.made(plan.reference))];
-                compensate(self.kernels, &whole, &frame.vectors, self.threads)
+                compensate(self.kernels, &whole, &frame.vectors, false, self.threads)
             };
         }
         if !frame.skip.is_empty() && self.held.newest().is_some() {
@@ -296,18 +358,23 @@ impl Encoder {
         frame.needs.retain(|n| number.wrapping_sub(*n) <= 2 * bitstream::MAX_HELD as u32);
         frame.needs.sort_unstable();
         frame.needs.dedup();
-        let header = key.then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
-        let data = bitstream::write_frame(&HeaderSource { number, step, key: header, slices: &slices });
+        let recovery = !key && work.band.is_some_and(|b| b.first);
+        let stream = (key || recovery).then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
+        let clean_rows = clean.map(|n| n as u32);
+        let data = bitstream::write_frame(&HeaderSource { number, step, key, stream, clean: clean_rows, slices: &slices });
         if self.settings.bitrate > 0 {
             self.rate.sent(data.len() as f32 * 8.0);
         }
         if key {
             self.held.clear();
             self.since_key = 0;
+            self.refresh.key();
+        } else if let Some(clean) = clean {
+            self.refresh.coded(clean);
         }
         self.held.insert(frame);
         self.since_key += 1;
         self.number = number.wrapping_add(1);
-        Packet { data, number, key, references }
+        Packet { data, number, key, recovery, references }
     }
 }

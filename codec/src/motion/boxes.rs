@@ -1,5 +1,7 @@
 //! Where the networks run: boxes of latent positions around what is coded (codec/BITSTREAM.md, section "Pictures").
 
+use std::ops::Range;
+
 /// A rectangle of latent positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Area {
@@ -78,9 +80,25 @@ pub(crate) fn areas(map: &[bool], columns: usize) -> Vec<Area> {
     out
 }
 
+/// Where the networks run for what is coded in some rows, as if there were no others: each area, and the same grown by one.
+pub(crate) fn boxes(map: &[bool], columns: usize, rows: Range<usize>) -> Vec<(Area, Area)> {
+    let near = dilate(&map[rows.start * columns..rows.end * columns], columns, 1);
+    let down = |a: Area| Area { y: a.y + rows.start, ..a };
+    areas(&near, columns).into_iter().map(|a| (down(a), down(a.grown(columns, rows.len())))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boxes_end_where_their_rows_do() {
+        let map: Vec<bool> = (0..4 * 6).map(|p| p == 4 * 2 + 1).collect();
+        let a = |x, y, width, height| Area { x, y, width, height };
+        assert_eq!(boxes(&map, 4, 0..6), [(a(0, 1, 3, 3), a(0, 0, 4, 5))]);
+        assert_eq!(boxes(&map, 4, 2..4), [(a(0, 2, 3, 2), a(0, 2, 4, 2))]);
+        assert_eq!(boxes(&map, 4, 3..6), []);
+    }
 
     #[test]
     fn groups_become_boxes_and_overlapping_boxes_merge() {

@@ -6,7 +6,7 @@ mod boxes;
 pub(crate) mod field;
 mod picture;
 
-pub(crate) use boxes::{Area, areas, dilate};
+pub(crate) use boxes::{Area, boxes, dilate};
 pub(crate) use picture::{Kind, Networks, Pending, compensate};
 
 use lic_kernels::motion::Vector;

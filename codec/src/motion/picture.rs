@@ -1,7 +1,7 @@
 //! The picture of a frame: compensated blocks, synthesis around what is coded, and the blend at the borders between them
 //! (codec/BITSTREAM.md, section "Pictures"). Encoder and decoder make their pictures here.
 
-use super::{Area, Mode, areas, dilate};
+use super::{Area, Mode, boxes};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
@@ -9,6 +9,8 @@ use crate::prior::Prior;
 use lic_kernels::motion::{self, Quarters};
 use lic_kernels::planes::Planes;
 use lic_kernels::{Level, shuffle};
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// What a frame's picture is made from, beside its latents.
 #[derive(Default)]
@@ -23,6 +25,8 @@ pub(crate) struct Pending {
     pub base: Vec<f32>,
     /// Coded differences of latents.
     pub coded: Coded,
+    /// Rows that are made each by themselves; empty: all together. Rows in none of them stay compensated.
+    pub alone: Vec<Range<usize>>,
 }
 
 /// Differences of latents where they are coded.
@@ -103,10 +107,10 @@ impl Networks {
     }
 
     /// Makes the picture of a frame of `columns` latent columns.
-    fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
+    pub fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
         let m = prior.channels;
         let rows = frame.latents.len() / m / columns;
-        let Pending { step, modes, prediction, base: known, coded } = pending;
+        let Pending { step, modes, prediction, base: known, coded, alone } = pending;
         let whole = Area { x: 0, y: 0, width: columns, height: rows };
         let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
         let Some(mut picture) = prediction else {
@@ -120,8 +124,9 @@ impl Networks {
         // From latents before gain to what synthesis takes.
         let scale: Vec<f32> =
             prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
-        for area in areas(&dilate(&map, columns, 1), columns) {
-            let wide = area.grown(columns, rows);
+        let all = 0..rows;
+        let parts = if alone.is_empty() { std::slice::from_ref(&all) } else { &alone[..] };
+        for (area, wide) in parts.iter().flat_map(|r| boxes(&map, columns, r.clone())) {
             let base = if !known.is_empty() || area.positions(columns).all(|p| modes[p] == Mode::Own) {
                 Vec::new()
             } else {
@@ -144,7 +149,18 @@ impl Networks {
             };
             self.synthesise(Kind::Fast, area, columns, m, at, &mut synthesised)?;
         }
-        motion::blend(&synthesised, &map, &mut picture);
+        if alone.is_empty() {
+            motion::blend(&synthesised, &map, &mut picture);
+        }
+        for rows in alone {
+            let area = Area { x: 0, y: rows.start, width: columns, height: rows.len() };
+            let mut part = cut(&picture, area);
+            motion::blend(&cut(&synthesised, area), &map[rows.start * columns..rows.end * columns], &mut part);
+            let (y, c) = (256 * columns * rows.start, 64 * columns * rows.start);
+            picture.y[y..y + part.y.len()].copy_from_slice(&part.y);
+            picture.u[c..c + part.u.len()].copy_from_slice(&part.u);
+            picture.v[c..c + part.v.len()].copy_from_slice(&part.v);
+        }
         Ok(picture)
     }
 
@@ -198,18 +214,24 @@ fn cut(p: &Planes, a: Area) -> Planes {
     out
 }
 
+impl HeldFrame {
+    /// Its picture, made now if it was not yet.
+    pub fn picture(&mut self, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<&Planes> {
+        if let Picture::Pending(p) = &mut self.picture {
+            let pending = std::mem::take(p);
+            self.picture = Picture::Made(networks.make(prior, self, pending, columns)?);
+        }
+        match &self.picture {
+            Picture::Made(p) => Ok(p),
+            Picture::Pending(_) => unreachable!("made above"),
+        }
+    }
+}
+
 impl Held {
     /// The picture of a held frame, made now if it was not yet.
     pub fn picture(&mut self, number: u32, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<Option<&Planes>> {
-        let Some(frame) = self.get_mut(number) else { return Ok(None) };
-        if let Picture::Pending(p) = &mut frame.picture {
-            let pending = std::mem::take(p);
-            frame.picture = Picture::Made(networks.make(prior, frame, pending, columns)?);
-        }
-        match &frame.picture {
-            Picture::Made(p) => Ok(Some(p)),
-            Picture::Pending(_) => unreachable!("made above"),
-        }
+        self.get_mut(number).map(|f| f.picture(networks, prior, columns)).transpose()
     }
 
     /// The picture of a held frame that was made before.
@@ -222,11 +244,13 @@ impl Held {
 }
 
 /// The compensated picture of a frame: `slices` are the block rows of each slice and, in kind `motion`, its reference's planes. In slices
-/// of other kinds the vectors are zero and the reference that of the first slice of kind `motion`.
+/// of other kinds the vectors are zero and the reference that of the first slice of kind `motion`. `alone`: blocks of one slice know
+/// nothing of the vectors of another.
 pub(crate) fn compensate(
     level: Level,
-    slices: &[(std::ops::Range<usize>, Option<&Planes>)],
+    slices: &[(Range<usize>, Option<&Planes>)],
     vectors: &[Quarters],
+    alone: bool,
     threads: usize,
 ) -> Option<Planes> {
     let first = slices.iter().find_map(|s| s.1)?;
@@ -236,19 +260,23 @@ pub(crate) fn compensate(
     // Bands of block rows, cut where a thread's part or a slice ends.
     let (mut y, mut u, mut v) = (&mut out.y[..], &mut out.u[..], &mut out.v[..]);
     let mut bands: Vec<Vec<_>> = (0..rows.div_ceil(each)).map(|_| Vec::new()).collect();
-    for (range, reference) in slices {
+    for (i, (range, reference)) in slices.iter().enumerate() {
         let mut from = range.start;
         while from < range.end {
             let to = range.end.min((from / each + 1) * each);
             let n = (to - from) * columns;
             let parts = (take(&mut y, 256 * n), take(&mut u, 64 * n), take(&mut v, 64 * n));
-            bands[from / each].push((from..to, reference.unwrap_or(first), parts));
+            bands[from / each].push((from..to, i, reference.unwrap_or(first), parts));
             from = to;
         }
     }
-    let run = |bands: Vec<(std::ops::Range<usize>, &Planes, _)>| {
-        for (rows, reference, (y, u, v)) in bands {
-            motion::compensate_rows(level, reference, vectors, rows, motion::Bands { y, u, v });
+    let seen: Vec<Cow<[Quarters]>> = slices
+        .iter()
+        .map(|(rows, _)| if alone { Cow::Owned(repeat_edges(vectors, columns, rows.clone())) } else { Cow::Borrowed(vectors) })
+        .collect();
+    let run = |bands: Vec<(Range<usize>, usize, &Planes, _)>| {
+        for (rows, slice, reference, (y, u, v)) in bands {
+            motion::compensate_rows(level, reference, &seen[slice], rows, motion::Bands { y, u, v });
         }
     };
     std::thread::scope(|s| {
@@ -258,6 +286,21 @@ pub(crate) fn compensate(
         own.map(run);
     });
     Some(out)
+}
+
+/// The vectors with those of the first and last quarters of `rows` in the row beyond too.
+fn repeat_edges(vectors: &[Quarters], columns: usize, rows: Range<usize>) -> Vec<Quarters> {
+    let mut out = vectors.to_vec();
+    let row = |y: usize| y * columns..(y + 1) * columns;
+    if rows.start > 0 {
+        let first = vectors[row(rows.start)].iter().map(|Quarters([a, b, ..])| Quarters([*a, *b, *a, *b]));
+        out[row(rows.start - 1)].iter_mut().zip(first).for_each(|(o, q)| *o = q);
+    }
+    if rows.end * columns < out.len() {
+        let last = vectors[row(rows.end - 1)].iter().map(|Quarters([.., c, d])| Quarters([*c, *d, *c, *d]));
+        out[row(rows.end)].iter_mut().zip(last).for_each(|(o, q)| *o = q);
+    }
+    out
 }
 
 /// The first `n` of what is left.

@@ -35,7 +35,7 @@ pub struct Camera {
     pub height: usize,
     /// Amplitude of sensor noise.
     pub noise: i32,
-    /// Pixels that everything moves a frame.
+    /// Pixels that everything moves a frame: to the left, in pictures higher than wide up.
     pub pan: i32,
 }
 
@@ -52,11 +52,12 @@ impl Camera {
             let wave = ((x as f32 * 0.21).sin() + (y as f32 * 0.13 + x as f32 * 0.05).cos()) * 35.0;
             110 + wave as i32 + if (x / 16 + y / 16) % 2 == 0 { 25 } else { 0 }
         };
+        let (right, down) = if h > w { (0, self.pan * t) } else { (self.pan * t, 0) };
         let mut y = Vec::with_capacity(w * h);
         for py in 0..h as i32 {
             for px in 0..w as i32 {
                 let inside = (px - 20 - 3 * t).abs() < 12 && (py - 40 - t).abs() < 12;
-                let v = if inside { 215 - (px - 3 * t) % 9 * 8 } else { texture(px + self.pan * t, py) };
+                let v = if inside { 215 - (px - 3 * t) % 9 * 8 } else { texture(px + right, py + down) };
                 y.push((v + noise()).clamp(0, 255) as u8);
             }
         }
@@ -89,13 +90,25 @@ impl Camera {
         (0..frames).map(|t| self.encode(&mut e, t, false)).collect()
     }
 
-    /// Luma PSNR of the decoder's picture against frame t.
-    pub fn psnr(&self, d: &mut Decoder, t: i32) -> f64 {
+    /// Luma of the decoder's picture.
+    pub fn luma(&self, d: &mut Decoder) -> Vec<u8> {
+        let [y, _, _] = self.picture(d);
+        y
+    }
+
+    /// Planes of the decoder's picture.
+    pub fn picture(&self, d: &mut Decoder) -> [Vec<u8>; 3] {
         let (w, h) = (self.width, self.height);
         let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
         let (mut y, mut u, mut v) = (vec![0; w * h], vec![0; cw * ch], vec![0; cw * ch]);
         let planes = vec![(&mut y[..], w), (&mut u[..], cw), (&mut v[..], cw)];
         d.render(&mut PictureMut::new(RawFormat::I420, w as u32, h as u32, planes).unwrap()).unwrap();
+        [y, u, v]
+    }
+
+    /// Luma PSNR of the decoder's picture against frame t.
+    pub fn psnr(&self, d: &mut Decoder, t: i32) -> f64 {
+        let (w, h, y) = (self.width, self.height, self.luma(d));
         let truth = &self.planes(t)[0];
         let error: f64 = truth.iter().zip(&y).map(|(a, b)| (*a as f64 - *b as f64).powi(2)).sum();
         10.0 * (255.0 * 255.0 * (w * h) as f64 / error.max(1e-9)).log10()

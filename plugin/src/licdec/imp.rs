@@ -3,24 +3,26 @@ use gst::glib;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
-use lic_codec::{Decoded, Decoder, Error, PictureMut, RawFormat, Runtime, StreamInfo, bitstream};
+use lic_codec::{Decoder, Error, PictureMut, RawFormat, Runtime, StreamInfo, bitstream};
 use std::sync::{LazyLock, Mutex};
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("licdec", gst::DebugColorFlags::empty(), Some("lic decoder")));
 
 const DEFAULT_THREADS: u32 = 0;
+const DEFAULT_CONCEAL: bool = false;
 
 type InputState = gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>;
 
 #[derive(Clone, Debug)]
 struct Settings {
     threads: u32,
+    conceal: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { threads: DEFAULT_THREADS }
+        Settings { threads: DEFAULT_THREADS, conceal: DEFAULT_CONCEAL }
     }
 }
 
@@ -55,8 +57,12 @@ enum Outcome {
     Stale,
     /// Decoded as a reference; its picture would come too late.
     TooLate,
+    /// Decoded as far as a decoder can that began within a refresh cycle: the rest of the picture is still to come.
+    Recovering,
     /// Damaged, or what it refers to is missing.
     Lost(Error),
+    /// That or not whole yet, but a picture was made of it.
+    Concealed(Option<Error>),
 }
 
 /// What ends the stream.
@@ -101,6 +107,15 @@ impl ObjectImpl for LicDec {
                     .default_value(DEFAULT_THREADS)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecBoolean::builder("conceal")
+                    .nick("Conceal losses")
+                    .blurb(
+                        "Show frames of which something is damaged or missing: that part from the last whole picture, moved as what lies \
+                         around it. Their buffers have the flag CORRUPTED (false = show nothing that is not as it was sent)",
+                    )
+                    .default_value(DEFAULT_CONCEAL)
+                    .mutable_playing()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
@@ -109,6 +124,7 @@ impl ObjectImpl for LicDec {
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         match pspec.name() {
             "threads" => lock(&self.settings).threads = value.get().expect("GObject checked the type"),
+            "conceal" => lock(&self.settings).conceal = value.get().expect("GObject checked the type"),
             name => gst::error!(CAT, imp = self, "no property {name}"),
         }
     }
@@ -116,6 +132,7 @@ impl ObjectImpl for LicDec {
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
             "threads" => lock(&self.settings).threads.to_value(),
+            "conceal" => lock(&self.settings).conceal.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -210,27 +227,34 @@ impl VideoDecoderImpl for LicDec {
         // Taken out: negotiation and allocation call back into GStreamer, under which no lock is held. Frames, flushes and
         // caps come one after the other.
         let mut state = lock(&self.state).take().ok_or(gst::FlowError::NotNegotiated)?;
+        let silent = state.newest.is_none() && state.dropped == 0;
         let outcome = self.decode(&mut state, &mut frame);
         let ask = match &outcome {
-            Ok(Outcome::Lost(e)) => self.lost(&mut state, e),
+            Ok(Outcome::Lost(e)) => self.lost(&mut state, e, false),
+            Ok(Outcome::Concealed(Some(e))) => self.lost(&mut state, e, true),
             _ => false,
         };
-        let nothing_yet = state.newest.is_none() && state.dropped == 1;
         *lock(&self.state) = Some(state);
 
         let instance = self.obj();
         match outcome {
             Ok(Outcome::Picture) => instance.finish_frame(frame),
+            Ok(Outcome::Concealed(_)) => {
+                if ask {
+                    instance.request_sync_point(&frame, gst_video::VideoDecoderRequestSyncPointFlags::empty());
+                }
+                instance.finish_frame(frame)
+            }
             Ok(Outcome::TooLate) => instance.drop_frame(frame),
             Ok(Outcome::Stale) => {
                 instance.release_frame(frame);
                 Ok(gst::FlowSuccess::Ok)
             }
-            Ok(Outcome::Lost(_)) => {
+            Ok(Outcome::Lost(_) | Outcome::Recovering) => {
                 if ask {
                     instance.request_sync_point(&frame, gst_video::VideoDecoderRequestSyncPointFlags::empty());
                 }
-                if nothing_yet {
+                if silent {
                     // Without a single drop_frame, the base class ends a stream that showed nothing with an error.
                     return instance.drop_frame(frame);
                 }
@@ -269,6 +293,9 @@ impl LicDec {
     fn decode(&self, state: &mut State, frame: &mut gst_video::VideoCodecFrame) -> Result<Outcome, Fatal> {
         let instance = self.obj();
         let pts = frame.pts();
+        let conceal = lock(&self.settings).conceal && state.output.is_some();
+        // What cannot be shown as it is, and why if something is lost.
+        let mut broken = None;
         let decoded = {
             let Some(data) = frame.input_buffer().and_then(|b| b.map_readable().ok()) else {
                 return Ok(Outcome::Lost(Error::Damaged("a buffer that cannot be read".into())));
@@ -282,21 +309,42 @@ impl LicDec {
                 return Ok(Outcome::Stale);
             }
             match state.decoder.decode(&data) {
-                Ok(d) => d,
+                Ok(d) => {
+                    if conceal && !d.whole {
+                        broken = Some((header.number, data.to_vec(), None));
+                    }
+                    Some(d)
+                }
                 Err(e @ (Error::UnknownPack { .. } | Error::Pack(_) | Error::Runtime(_))) => return Err(e.into()),
+                Err(e) if conceal => {
+                    broken = Some((header.number, data.to_vec(), Some(e)));
+                    None
+                }
                 Err(e) => return Ok(Outcome::Lost(e)),
             }
         };
+        if let Some((number, data, error)) = broken {
+            if decoded.is_some() {
+                state.key_requests.met();
+            }
+            return self.conceal(state, frame, number, &data, error);
+        }
+        let Some(decoded) = decoded else { return Err(gst::FlowError::Error.into()) };
         state.newest = Some(Newest { number: decoded.number, pts });
-        if decoded.key {
+        if decoded.key || !decoded.whole {
             state.key_requests.met();
+        }
+        if !decoded.whole {
+            gst::debug!(CAT, imp = self, "frame {}: a part of the picture", decoded.number);
+            state.dropped += 1;
+            return Ok(Outcome::Recovering);
         }
         if state.dropped > 0 {
             gst::info!(CAT, imp = self, "frame {}: pictures again, after {} frames without", decoded.number, state.dropped);
             state.dropped = 0;
         }
 
-        let output = self.negotiated(state.input.as_ref(), state.output.take(), &decoded)?;
+        let output = self.negotiated(state.input.as_ref(), state.output.take(), decoded.info)?;
         let late = instance.is_qos() && instance.max_decode_time(frame) < 0;
         let outcome = if late {
             gst::debug!(CAT, imp = self, "frame {} would be late: not shown", decoded.number);
@@ -304,21 +352,54 @@ impl LicDec {
         } else {
             instance.allocate_output_frame(frame, None)?;
             let buffer = frame.output_buffer_mut().ok_or(gst::FlowError::Error)?;
-            render(&mut state.decoder, &output, buffer)?;
+            into_buffer(&output, buffer, |picture| state.decoder.render(picture))?;
             Outcome::Picture
         };
         state.output = Some(output);
         Ok(outcome)
     }
 
-    /// `old` where it still holds, else agrees with downstream on the picture of `decoded`.
-    fn negotiated(&self, input: Option<&InputState>, old: Option<Output>, decoded: &Decoded) -> Result<Output, Fatal> {
+    /// Shows what can be made of a frame; of a late one nothing.
+    fn conceal(
+        &self,
+        state: &mut State,
+        frame: &mut gst_video::VideoCodecFrame,
+        number: u32,
+        data: &[u8],
+        error: Option<Error>,
+    ) -> Result<Outcome, Fatal> {
+        let instance = self.obj();
+        let hidden = |error: Option<Error>| error.map_or(Outcome::Recovering, Outcome::Lost);
+        let Some(old) = state.output.take().filter(|_| !(instance.is_qos() && instance.max_decode_time(frame) < 0)) else {
+            return Ok(hidden(error));
+        };
+        let stream = old.stream;
+        let output = self.negotiated(state.input.as_ref(), Some(old), stream)?;
+        instance.allocate_output_frame(frame, None)?;
+        let buffer = frame.output_buffer_mut().ok_or(gst::FlowError::Error)?;
+        let made = into_buffer(&output, buffer, |picture| state.decoder.conceal(data, picture));
+        if made.is_ok() {
+            buffer.set_flags(gst::BufferFlags::CORRUPTED);
+        }
+        state.output = Some(output);
+        if let Err(Fatal::Codec(e)) = made {
+            gst::debug!(CAT, imp = self, "frame {number} cannot be concealed: {e}");
+            return Ok(hidden(error));
+        }
+        made?;
+        gst::debug!(CAT, imp = self, "frame {number}: concealed");
+        // Whatever comes with an older number would be shown in its place.
+        state.newest = Some(Newest { number, pts: frame.pts() });
+        Ok(Outcome::Concealed(error))
+    }
+
+    /// `old` where it still holds, else agrees with downstream on the picture of `stream`.
+    fn negotiated(&self, input: Option<&InputState>, old: Option<Output>, stream: StreamInfo) -> Result<Output, Fatal> {
         let instance = self.obj();
         let reconfigure = instance.src_pad().check_reconfigure();
-        if let Some(output) = old.filter(|o| o.stream == decoded.info && !reconfigure) {
+        if let Some(output) = old.filter(|o| o.stream == stream && !reconfigure) {
             return Ok(output);
         }
-        let stream = decoded.info;
         let format = self.choose_format(stream.grey);
         let (Ok(mut output), Some(raw)) =
             (instance.set_output_state(format, stream.width, stream.height, input), stream::raw_format(format))
@@ -367,13 +448,17 @@ impl LicDec {
     }
 
     /// Says what is missing, again each second; true when it is time to ask for a key frame.
-    fn lost(&self, state: &mut State, error: &Error) -> bool {
+    fn lost(&self, state: &mut State, error: &Error, concealed: bool) -> bool {
         let ask = state.key_requests.due();
         // Whoever joins a stream misses what was sent before: no reason to warn at once.
         let joining = state.newest.is_none() && matches!(error, Error::MissingReference { .. });
         let warn = if state.dropped == 0 { !joining } else { ask };
         if warn {
-            gst::element_imp_warning!(self, gst::StreamError::Decode, ("No picture until the next key frame: {error}"));
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Decode,
+                ("{} until the next key frame: {error}", if concealed { "Damaged pictures" } else { "No picture" })
+            );
         } else {
             gst::debug!(CAT, imp = self, "dropped: {error}");
         }
@@ -397,9 +482,13 @@ impl Newest {
     }
 }
 
-fn render(decoder: &mut Decoder, output: &Output, buffer: &mut gst::BufferRef) -> Result<(), Fatal> {
+/// Has `write` write a picture.
+fn into_buffer(
+    output: &Output,
+    buffer: &mut gst::BufferRef,
+    write: impl FnOnce(&mut PictureMut) -> lic_codec::error::Result<()>,
+) -> Result<(), Fatal> {
     let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, &output.video_info).map_err(|_| gst::FlowError::Error)?;
     let planes = stream::planes_mut(&mut frame, output.format).ok_or(gst::FlowError::Error)?;
-    decoder.render(&mut PictureMut::new(output.format, output.stream.width, output.stream.height, planes)?)?;
-    Ok(())
+    Ok(write(&mut PictureMut::new(output.format, output.stream.width, output.stream.height, planes)?)?)
 }

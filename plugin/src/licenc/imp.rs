@@ -6,6 +6,7 @@ use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 use lic_codec::{Encoder, Pack, Packet, RawFormat, RawFrame, Runtime, StreamInfo};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 static CAT: LazyLock<gst::DebugCategory> =
@@ -14,6 +15,7 @@ static CAT: LazyLock<gst::DebugCategory> =
 const DEFAULT_QUALITY: i32 = 50;
 const DEFAULT_BITRATE: u32 = 0;
 const DEFAULT_KEY_INT_MAX: u32 = 60;
+const DEFAULT_INTRA_REFRESH: u32 = 0;
 const DEFAULT_MODEL: &str = "base";
 const DEFAULT_THREADS: u32 = 0;
 const DEFAULT_SLICES: u32 = 0;
@@ -31,6 +33,7 @@ struct Settings {
     quality: i32,
     bitrate: u32,
     key_int_max: u32,
+    intra_refresh: u32,
     model: String,
     backend: Backend,
     threads: u32,
@@ -45,6 +48,7 @@ impl Default for Settings {
             quality: DEFAULT_QUALITY,
             bitrate: DEFAULT_BITRATE,
             key_int_max: DEFAULT_KEY_INT_MAX,
+            intra_refresh: DEFAULT_INTRA_REFRESH,
             model: DEFAULT_MODEL.into(),
             backend: Backend::default(),
             threads: DEFAULT_THREADS,
@@ -61,6 +65,7 @@ impl Settings {
             quality: self.quality as f32,
             bitrate: self.bitrate,
             key_int_max: self.key_int_max,
+            intra_refresh: self.intra_refresh,
             threads: self.threads,
             slices: self.slices,
             inter: self.inter.into(),
@@ -84,6 +89,8 @@ pub struct LicEnc {
     settings: Mutex<Settings>,
     pack: Mutex<Option<Arc<Pack>>>,
     state: Mutex<Option<State>>,
+    /// Somebody waits for a picture, and a refresh cycle brings it.
+    refresh_asked: AtomicBool,
     /// Frames that the network never sent. Apart from the state, so that a report never waits for a frame being coded.
     lost: Mutex<Vec<u32>>,
 }
@@ -117,6 +124,16 @@ impl ObjectImpl for LicEnc {
                     .nick("Key frame interval")
                     .blurb("Most frames from one key frame to the next (0 = only the first frame and those asked for)")
                     .default_value(DEFAULT_KEY_INT_MAX)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("intra-refresh")
+                    .nick("Intra refresh")
+                    .blurb(
+                        "Instead of key frames, code a band of every frame anew: all of the picture within this many frames (0 = off). \
+                         No frame is then much larger than the others; who joins or lost something sees a picture after one such round, which \
+                         begins at once when asked for (force-key-unit from downstream). key-int-max is not used",
+                    )
+                    .default_value(DEFAULT_INTRA_REFRESH)
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecString::builder("model")
@@ -167,6 +184,7 @@ impl ObjectImpl for LicEnc {
             "quality" => settings.quality = value.get().expect(CHECKED),
             "bitrate" => settings.bitrate = value.get().expect(CHECKED),
             "key-int-max" => settings.key_int_max = value.get().expect(CHECKED),
+            "intra-refresh" => settings.intra_refresh = value.get().expect(CHECKED),
             "model" => settings.model = value.get::<Option<String>>().expect(CHECKED).unwrap_or(DEFAULT_MODEL.into()),
             "backend" => settings.backend = value.get().expect(CHECKED),
             "threads" => settings.threads = value.get().expect(CHECKED),
@@ -183,6 +201,7 @@ impl ObjectImpl for LicEnc {
             "quality" => settings.quality.to_value(),
             "bitrate" => settings.bitrate.to_value(),
             "key-int-max" => settings.key_int_max.to_value(),
+            "intra-refresh" => settings.intra_refresh.to_value(),
             "model" => settings.model.to_value(),
             "backend" => settings.backend.to_value(),
             "threads" => settings.threads.to_value(),
@@ -313,7 +332,8 @@ impl VideoEncoderImpl for LicEnc {
                     frame.set_flags(gst_video::VideoCodecFrameFlags::SYNC_POINT);
                 }
                 let mut buffer = gst::Buffer::from_mut_slice(packet.data);
-                let meta = FrameMeta { number: packet.number, key: packet.key, references: packet.references };
+                let Packet { number, key, recovery, references, .. } = packet;
+                let meta = FrameMeta { number, key, recovery, references };
                 frame_meta::attach(buffer.make_mut(), &meta);
                 frame.set_output_buffer(buffer);
                 // Frames leave in the order in which they come.
@@ -334,6 +354,12 @@ impl VideoEncoderImpl for LicEnc {
                 lost.remove(0);
             }
             lost.push(number);
+            return true;
+        }
+        // Not for the base class: it would wait for a key frame, and force one.
+        if lock(&self.settings).intra_refresh > 0 && gst_video::UpstreamForceKeyUnitEvent::parse(&event).is_ok() {
+            gst::debug!(CAT, imp = self, "a key frame is wanted: a refresh cycle brings the picture");
+            self.refresh_asked.store(true, Ordering::Release);
             return true;
         }
         self.parent_src_event(event)
@@ -366,6 +392,9 @@ impl LicEnc {
         for number in lost {
             state.encoder.frame_lost(number);
         }
+        if self.refresh_asked.swap(false, Ordering::AcqRel) {
+            state.encoder.start_refresh();
+        }
         // Whoever asked for a key frame gets one also if this picture cannot be coded.
         state.force_key |= force_key;
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &state.video_info) else { return Ok(None) };
@@ -380,10 +409,11 @@ impl LicEnc {
         gst::trace!(
             CAT,
             imp = self,
-            "frame {}: {} bytes, key {}, refers to {:?}",
+            "frame {}: {} bytes, key {}, recovery {}, refers to {:?}",
             coded.number,
             coded.data.len(),
             coded.key,
+            coded.recovery,
             coded.references
         );
         Ok(Some(coded))

@@ -130,19 +130,21 @@ impl BaseParseImpl for LicParse {
         instance.set_min_frame_size(MIN_SIZE);
         if let Some(info) = header.stream {
             self.announce(&info)?;
-        } else if self.no_key_frame_yet() {
-            gst::debug!(CAT, imp = self, "frame {} comes before any key frame: dropped", header.number);
+        } else if self.no_beginning_yet() {
+            gst::debug!(CAT, imp = self, "frame {} comes before any that a stream may begin with: dropped", header.number);
             // Not skipped: the base class takes what is skipped for garbage, and too much garbage for an error.
             frame.set_flags(gst_base::BaseParseFrameFlags::DROP);
             return Ok((instance.finish_frame(frame, header.length as u32)?, 0));
         }
 
+        let FrameHeader { number, key, recovery, length, references, .. } = header;
+        let meta = FrameMeta { number, key, recovery, references };
         // Without the metas of what upstream cut differently; they belong to whole buffers.
         let parts = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::MEMORY;
-        let mut out = buffer.copy_region(parts, 0..header.length).map_err(|_| gst::FlowError::Error)?;
+        let mut out = buffer.copy_region(parts, 0..length).map_err(|_| gst::FlowError::Error)?;
         {
             let out = out.make_mut();
-            if header.key {
+            if key {
                 out.unset_flags(gst::BufferFlags::DELTA_UNIT);
             } else {
                 out.set_flags(gst::BufferFlags::DELTA_UNIT);
@@ -150,10 +152,10 @@ impl BaseParseImpl for LicParse {
             if std::mem::take(&mut lock(&self.state).gap) {
                 out.set_flags(gst::BufferFlags::DISCONT);
             }
-            frame_meta::attach(out, &FrameMeta { number: header.number, key: header.key, references: header.references });
+            frame_meta::attach(out, &meta);
         }
         frame.set_output_buffer(out);
-        Ok((instance.finish_frame(frame, header.length as u32)?, 0))
+        Ok((instance.finish_frame(frame, length as u32)?, 0))
     }
 
     fn pre_push_frame(&self, frame: &mut gst_base::BaseParseFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -170,7 +172,7 @@ impl BaseParseImpl for LicParse {
 
 impl LicParse {
     /// Then a frame is of no use to anyone, and one that is gets asked for.
-    fn no_key_frame_yet(&self) -> bool {
+    fn no_beginning_yet(&self) -> bool {
         let ask = {
             let mut state = lock(&self.state);
             if state.stream.is_some() {
@@ -185,7 +187,7 @@ impl LicParse {
         true
     }
 
-    /// Caps of what a key frame describes, where they changed.
+    /// Caps of what a key frame or recovery point describes, where they changed.
     fn announce(&self, info: &StreamInfo) -> Result<(), gst::FlowError> {
         let rate = stream::frame_rate(info);
         let rate = {

@@ -380,6 +380,7 @@ impl ZenohSink {
         let flags = buffer.flags();
         let meta = frame_meta::of(buffer);
         let key = meta.as_ref().map_or(!flags.contains(gst::BufferFlags::DELTA_UNIT), |meta| meta.key);
+        let recovery = meta.as_ref().is_some_and(|meta| meta.recovery);
         let (number, references) = meta.map_or((None, vec![]), |meta| (Some(meta.number), meta.references));
         let segment = self.obj().segment();
         let running = |time: Option<gst::ClockTime>| match segment.downcast_ref::<gst::ClockTime>() {
@@ -390,6 +391,7 @@ impl ZenohSink {
         FrameInfo {
             key,
             delta: !key,
+            recovery,
             header: flags.contains(gst::BufferFlags::HEADER),
             discont: flags.contains(gst::BufferFlags::DISCONT),
             number,

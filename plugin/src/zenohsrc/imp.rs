@@ -8,7 +8,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 use lic_transport::{
-    Network, NoFrame, PublisherInfo, Received, Subscriber, SubscriberEvent, SubscriberSettings, SubscriberStats, Timeline,
+    FrameInfo, Network, NoFrame, PublisherInfo, Received, Subscriber, SubscriberEvent, SubscriberSettings, SubscriberStats, Timeline,
 };
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -289,7 +289,8 @@ impl ZenohSrc {
             gst::ReferenceTimestampMeta::add(out, &UNIX_CAPS, capture, gst::ClockTime::NONE);
         }
         if let Some(number) = info.number {
-            frame_meta::attach(out, &FrameMeta { number, key: info.key, references: info.references });
+            let FrameInfo { key, recovery, references, .. } = info;
+            frame_meta::attach(out, &FrameMeta { number, key, recovery, references });
         }
         gst::trace!(CAT, imp = self, "frame {sequence}: {out:?}");
         buffer

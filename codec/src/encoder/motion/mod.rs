@@ -9,10 +9,11 @@ pub(super) use outcome::Outcome;
 
 use crate::held::HeldFrame;
 use crate::model::Pack;
-use crate::motion::{self, Kind, Networks, areas, dilate};
+use crate::motion::{self, Kind, Networks, boxes};
 use crate::prior::Kernels;
-use lic_kernels::motion::{Quarters, SearchPlane, block_error};
+use lic_kernels::motion::{Quarters, SearchPlane, Vector, block_error};
 use lic_kernels::planes::Planes;
+use std::ops::Range;
 
 /// One reference, compensated for the frame to code.
 pub(super) struct Plan {
@@ -34,7 +35,52 @@ pub(super) struct Plan {
 pub(super) struct Layout {
     pub columns: usize,
     pub rows: usize,
-    pub slices: usize,
+    pub strips: Vec<Strip>,
+    /// Nothing of a slice depends on another one, not even its picture: frames of a refresh cycle.
+    pub alone: bool,
+}
+
+/// Where one slice lies.
+#[derive(Clone)]
+pub(super) struct Strip {
+    pub rows: Range<usize>,
+    /// Coded without reference whatever it costs: the band of a refresh cycle.
+    pub anew: bool,
+    /// Where its vectors may point, if not everywhere.
+    pub reach: Option<Reach>,
+}
+
+/// How far down in the reference the samples of a slice may lie (codec/BITSTREAM.md, section "Refresh").
+#[derive(Clone, Copy)]
+pub(super) struct Reach {
+    /// Lines of the reference.
+    pub lines: usize,
+    /// The first line below the slice.
+    pub end: usize,
+}
+
+impl Reach {
+    /// Whether the block or quarter of some height that begins at line `y` may have the vector. The zero vector always may.
+    pub fn allows(self, y: usize, height: usize, v: Vector) -> bool {
+        // A vector also counts in four lines of what is below; between two lines, filters take more of them.
+        let last = (y + height + 3).min(self.end - 1) as i32;
+        let luma = last + (v.y as i32 >> 2) + if v.y & 3 != 0 { 4 } else { 0 };
+        let chroma = last / 2 + (v.y as i32 >> 3) + if v.y & 7 != 0 { 2 } else { 0 };
+        luma < self.lines as i32 && chroma < self.lines as i32 / 2
+    }
+}
+
+impl Strip {
+    pub fn hyper_rows(&self) -> Range<usize> {
+        self.rows.start / 2..self.rows.end.div_ceil(2)
+    }
+}
+
+impl Layout {
+    /// Rows whose pictures are made each by themselves.
+    pub fn parts(&self) -> Vec<Range<usize>> {
+        if self.alone { self.strips.iter().map(|s| s.rows.clone()).collect() } else { std::iter::once(0..self.rows).collect() }
+    }
 }
 
 /// What a block and a vector may cost.
@@ -59,20 +105,30 @@ impl Plan {
         search.refill(level, &picture.y, picture.width, picture.height);
         let (w, h) = (layout.columns, layout.rows);
         let pair = search::Pair { level, current, search, prices };
-        let slices = (0..layout.slices).map(|i| crate::slice_latent_rows(h, i, layout.slices));
-        let bands: Vec<_> = slices.flat_map(|r| r.clone().step_by(BAND).map(move |y| y..(y + BAND).min(r.end))).collect();
-        let parts = crate::parallel(threads, bands.len(), |i| search::band(pair, frame, w, bands[i].clone()));
+        let cut = |s: &Strip| s.rows.clone().step_by(BAND).map(|y| y..(y + BAND).min(s.rows.end)).collect::<Vec<_>>();
+        let bands: Vec<_> = layout.strips.iter().flat_map(|s| cut(s).into_iter().map(move |rows| (rows, s))).collect();
+        let parts = crate::parallel(threads, bands.len(), |i| {
+            let (rows, strip) = &bands[i];
+            if strip.anew {
+                return vec![Quarters::default(); rows.len() * w];
+            }
+            search::band(pair, frame, w, rows.clone(), strip.reach)
+        });
         let vectors = parts.concat();
-        let prediction = motion::compensate(level, &[(0..h, Some(picture))], &vectors, threads).expect("there is a reference");
+        let slices: Vec<_> = layout.parts().into_iter().map(|rows| (rows, Some(picture))).collect();
+        let prediction = motion::compensate(level, &slices, &vectors, layout.alone, threads).expect("there is a reference");
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
-        let candidates = copy_error.iter().map(|&e| e > LEAST_BITS * prices.bit).collect();
+        let mut candidates: Vec<bool> = copy_error.iter().map(|&e| e > LEAST_BITS * prices.bit).collect();
+        layout.strips.iter().filter(|s| s.anew).for_each(|s| candidates[s.rows.start * w..s.rows.end * w].fill(true));
         Plan { reference: frame.number, vectors, prediction, copy_error, excess: Vec::new(), candidates, base: Vec::new() }
     }
 
     /// Fills in `base`.
     pub fn analyse(&mut self, networks: &mut Networks, pack: &Pack, layout: &Layout) -> crate::error::Result<()> {
         // As far as synthesis will look: codec/BITSTREAM.md, section "Pictures".
-        self.base = analyse_around(networks, pack, &self.prediction, &self.candidates, layout)?;
+        let (w, mut map) = (layout.columns, self.candidates.clone());
+        layout.strips.iter().filter(|s| s.anew).for_each(|s| map[s.rows.start * w..s.rows.end * w].fill(false));
+        self.base = analyse_around(networks, pack, &self.prediction, &map, layout)?;
         Ok(())
     }
 }
@@ -93,12 +149,47 @@ pub(super) fn analyse_around(
 ) -> crate::error::Result<Vec<f32>> {
     let (m, w, h) = (pack.prior.channels, layout.columns, layout.rows);
     let mut out = vec![0f32; m * w * h];
-    for area in areas(&dilate(map, w, 1), w) {
-        let area = area.grown(w, h);
+    for (_, area) in layout.parts().into_iter().flat_map(|rows| boxes(map, w, rows)) {
         let y = networks.analyse(Kind::Fast, planes, area, m)?;
         for (row, p) in y.chunks_exact(m).zip(area.positions(w)) {
             out[p * m..][..m].copy_from_slice(row);
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_sample_of_a_slice_lies_below_its_reach() {
+        // Every sample that compensation can read, by the filters' taps, against what is allowed.
+        let reach = Reach { lines: 96, end: 64 };
+        for (y, height) in [0usize, 16, 32, 48].into_iter().flat_map(|y| [(y, 16), (y, 8), (y + 8, 8)]) {
+            let (last, end) = ((y + height + 3).min(63), 64usize);
+            assert!(Reach { lines: end, end }.allows(y, height, Vector::default()));
+            for v in -300i16..300 {
+                let taps = |whole: i32, between: bool, reach: i32| whole + if between { reach } else { 0 };
+                let luma = taps(last as i32 + v.div_euclid(4) as i32, v.rem_euclid(4) != 0, 4);
+                let chroma = taps((last / 2) as i32 + v.div_euclid(8) as i32, v.rem_euclid(8) != 0, 2);
+                assert_eq!(reach.allows(y, height, Vector { x: 5, y: v }), luma <= 95 && chroma <= 47);
+            }
+        }
+    }
+
+    #[test]
+    fn tracks_of_a_slice_come_from_within_its_reach() {
+        // The lowest that a block's one vector, or the mean of its quarters' vectors, may point.
+        let lowest = |reach: Reach, y, height| (-300i16..300).rev().find(|&v| reach.allows(y, height, Vector { x: 0, y: v })).unwrap();
+        for (lines, end) in [(96, 64), (64, 64), (96, 96)] {
+            let reach = Reach { lines, end };
+            for y in (0..end).step_by(16) {
+                let [above, below] = [(y, 8), (y + 8, 8)].map(|(y, h)| Vector { x: 0, y: lowest(reach, y, h) });
+                for v in [Vector { x: 0, y: lowest(reach, y, 16) }, Quarters([above, above, below, below]).mean()] {
+                    assert!(motion::source(0, y / 16, v, 1, 30) < lines / 16);
+                }
+            }
+        }
+    }
 }

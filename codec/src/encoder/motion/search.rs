@@ -2,7 +2,7 @@
 //! estimation", VCIP 2002), refined by small diamonds down to quarter samples; where that leaves much, a coarse grid around (the
 //! uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for it at this moment.
 
-use super::{LEAST_BITS, Prices};
+use super::{LEAST_BITS, Prices, Reach};
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, Field, FlagIo, Part, Prediction};
@@ -45,6 +45,7 @@ struct Seek<'a> {
     prediction: Prediction,
     x: usize,
     y: usize,
+    reach: Option<Reach>,
     /// Difference that a bit is worth.
     bit: f32,
     best: (f32, u32, Vector),
@@ -59,13 +60,21 @@ struct Found {
 
 impl<'a> Seek<'a> {
     /// For a part of the next block of `field`, whose first sample is (x, y).
-    fn new(pair: Pair<'a>, field: &'a Field<'a>, part: Part, x: usize, y: usize) -> Seek<'a> {
+    fn new(pair: Pair<'a>, field: &'a Field<'a>, part: Part, x: usize, y: usize, reach: Option<Reach>) -> Seek<'a> {
         let (x, y) = if let Part::Quarter(q) = part { (x + q % 2 * 8, y + q / 2 * 8) } else { (x, y) };
         let prediction = field.predict(part);
         let best = (f32::MAX, u32::MAX, prediction.median);
-        let mut seek = Seek { pair, field, part, prediction, x, y, bit: (pair.prices.bit / 0.75).sqrt(), best };
+        let mut seek = Seek { pair, field, part, prediction, x, y, reach, bit: (pair.prices.bit / 0.75).sqrt(), best };
         seek.try_one(best.2);
+        if !seek.allowed(best.2) {
+            seek.try_one(Vector::default()); // which always is
+        }
         seek
+    }
+
+    fn allowed(&self, v: Vector) -> bool {
+        let height = if self.part == Part::Block { 16 } else { 8 };
+        self.reach.is_none_or(|r| r.allows(self.y, height, v))
     }
 
     fn bits(&self, v: Vector) -> f32 {
@@ -73,7 +82,7 @@ impl<'a> Seek<'a> {
     }
 
     fn try_one(&mut self, v: Vector) -> bool {
-        if v == self.best.2 && self.best.0 < f32::MAX {
+        if v == self.best.2 && self.best.0 < f32::MAX || !self.allowed(v) {
             return false;
         }
         let Pair { level, current, search, .. } = self.pair;
@@ -127,7 +136,7 @@ impl<'a> Seek<'a> {
             Found { vector, error, cost: error + prices.bit * self.bits(vector) }
         };
         let others = self.prediction.others.iter().copied();
-        let predicted = std::iter::once(self.prediction.median).chain(others).filter(|v| *v != self.best.2);
+        let predicted = std::iter::once(self.prediction.median).chain(others).filter(|v| *v != self.best.2 && self.allowed(*v));
         predicted.map(found).fold(found(self.best.2), |a, b| if b.cost < a.cost { b } else { a })
     }
 
@@ -147,14 +156,14 @@ fn whole(v: Vector) -> Vector {
 }
 
 /// Vectors of the blocks in `rows`, raster order.
-pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<usize>) -> Vec<Quarters> {
+pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<usize>, reach: Option<Reach>) -> Vec<Quarters> {
     let first = rows.start * columns;
     let n = rows.len() * columns;
     let last = frame.vectors.get(first..first + n).unwrap_or_default();
     let mut field = Field::new(columns, rows.len(), &[], last, &[16384; 16]);
     for i in 0..n {
         let (x, y) = (i % columns * 16, (rows.start + i / columns) * 16);
-        let mut b = Seek::new(pair, &field, Part::Block, x, y);
+        let mut b = Seek::new(pair, &field, Part::Block, x, y, reach);
         if b.best.1 > GOOD {
             let mut candidates = b.prediction.others.clone();
             let at = |dx: isize, dy: isize| {
@@ -181,7 +190,7 @@ pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<us
             }
         }
         let one = b.settle();
-        let vectors = if one.error > LEAST_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one) } else { None };
+        let vectors = if one.error > LEAST_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one, reach) } else { None };
         let vectors = vectors.unwrap_or(Quarters::whole(one.vector));
         field.code(Block { mode: Mode::Copy, vectors }, &mut Nowhere);
     }
@@ -189,12 +198,12 @@ pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<us
 }
 
 /// Vectors for the quarters of the next block of `field`, if they cost less than its `one`.
-fn split(pair: Pair, field: &mut Field, x: usize, y: usize, one: &Found) -> Option<Quarters> {
+fn split(pair: Pair, field: &mut Field, x: usize, y: usize, one: &Found, reach: Option<Reach>) -> Option<Quarters> {
     let mut cost = pair.prices.bit * field.bits(&field.predict(Part::Block), true, None);
     let mut quarters = Quarters::whole(one.vector);
     for q in 0..4 {
         let part = Part::Quarter(q);
-        let mut b = Seek::new(pair, field, part, x, y);
+        let mut b = Seek::new(pair, field, part, x, y, reach);
         for v in b.prediction.others.clone().into_iter().chain([one.vector]) {
             b.try_one(v);
         }
@@ -237,7 +246,7 @@ mod tests {
         let search = SearchPlane::new(Level::best(), &reference.y, w, h);
         let vectors = |bit| {
             let pair = Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit } };
-            band(pair, &HeldFrame::default(), w / 16, 0..h / 16)
+            band(pair, &HeldFrame::default(), w / 16, 0..h / 16, None)
         };
         let (moving, still) = (Vector { x: 16, y: -8 }, Vector::default());
         for (i, q) in vectors(20.0).iter().enumerate().filter(|(i, _)| *i >= w / 16) {

@@ -1,0 +1,117 @@
+"""Stage e: autoencoder and priors (without reference, motion) tuned together, on pictures and on closed loops.
+
+joint.py CONFIG [--minutes N] [--init WEIGHTS ...] [--steps N]
+Gradients flow from a frame back through those it was predicted from: copying and coding again must not blur over time. Priors run in
+integer arithmetic (straight-through gradients) from the start. Resumes from the run folder.
+"""
+import argparse
+import random
+import time
+import tomllib
+from pathlib import Path
+
+import torch
+
+from data import Pictures, from_i420
+from model import KNOTS, Autoencoder, IntraPrior, MotionPrior, laplace_bits, pack, ste_round
+from motion_prior import bf16, bits_of, chain, kept
+from quant import activation, set_quantised
+from sequences import Clips, choose
+from train import RUNS, distortion, lambdas, save, schedule
+
+
+def intra_bits(net, v, k, q):
+    """Bits of each picture: latents v before rounding, k as chosen. Half of a latent's price is that of noise in place of rounding,
+    without which zeros had no gradient."""
+    z = net.hyper_analysis(activation(net, v))
+    parameters = net(k, ste_round(z), q)
+    noisy = laplace_bits(v + torch.rand_like(v) - 0.5, *parameters)
+    bz = net.hyper_bits(z + torch.rand_like(z) - 0.5, q)
+    return (noisy + laplace_bits(k, *parameters)).sum((1, 2, 3)) / 2 + bz.sum((1, 2, 3))
+
+
+def picture_loss(ae, intra, pictures, c, a):
+    y, uv = pictures.batch(c["pictures"])
+    x = pack(y, uv).contiguous(memory_format=torch.channels_last)
+    q = torch.rand(len(x)) * (KNOTS - 1)
+    with bf16(True):
+        v = ae.encode(x, q)
+    with torch.no_grad():
+        z = ste_round(intra.hyper_analysis(activation(intra, v)))
+        k = choose(v, *intra(v.round(), z, q), torch.empty(len(x), 1, 1, 1).uniform_(*c["lambda_none"]))
+    k = v + (k - v).detach()
+    with bf16(True):
+        t = ae.decode(k, q)
+    bits = intra_bits(intra, v, k, q) / y[0].numel()
+    return (bits + lambdas(a["lambda"], q) * distortion(t.float(), x, a["chroma"])).mean()
+
+
+def loop_loss(ae, intra, net, clips, c, a):
+    """A frame's mean cost; the key frame's own counts as one more."""
+    n, frames = c["batch"], random.choice(c["frames"])
+    y, uv = clips.batch(n, frames)
+    x, px = pack(y, uv).unflatten(0, (n, frames)), y[0].numel()
+    lam = torch.empty(n, 1, 1, 1).uniform_(*c["lambda"])
+    coded, first, pictures, q, key = chain(ae, net, y, uv, frames, lam, c["reach"], random.random() < c["choosing"], True)
+    error = lambda i: distortion(pack(*from_i420(*pictures[i])), x[:, i], a["chroma"])
+    loss = (intra_bits(intra, first, ste_round(first), key) / px + lambdas(a["lambda"], key) * error(0)).mean()
+    for i, frame in enumerate(coded):
+        by, bz = bits_of(net, frame, q, True)
+        loss = loss + ((by.sum((1, 2, 3)) + bz.sum((1, 2, 3))) / px + lambdas(a["lambda"], q) * error(i + 1)).mean()
+    return loss / frames
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("config")
+    ap.add_argument("--minutes", type=float)
+    ap.add_argument("--init", nargs="+")
+    ap.add_argument("--steps", type=int)
+    a = ap.parse_args()
+    cfg = tomllib.loads(Path(a.config).read_text())
+    c, run = cfg["stage_e"], RUNS / "runs" / cfg["name"]
+    minutes = a.minutes or c["minutes"]
+    torch.set_num_threads(c["threads"])
+    torch.manual_seed(c["seed"])
+    random.seed(c["seed"])
+    ae, intra, net = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), MotionPrior(**cfg["motion"])
+    checkpoint, start = run / "e.pt", {}
+    for f in [checkpoint] if checkpoint.exists() else a.init or ap.error("needs --init"):
+        start |= torch.load(f)
+    for module, key in ((ae, "ae"), (intra, "intra"), (net, "motion")):
+        module.load_state_dict({k: v.float() for k, v in start[key].items()})
+    ae.to(memory_format=torch.channels_last)
+    set_quantised(intra, True)
+    set_quantised(net, True)
+    clips, stills = Clips(RUNS / "data", c["crop"], c["gaps"]), Pictures(RUNS / "data", c["picture_crop"])
+    tuned, priors = [*ae.parameters()], [*intra.parameters(), *net.parameters()]
+    opt = torch.optim.Adam([dict(params=tuned), dict(params=priors)], lr=c["lr"])
+    it, spent, mean = 0, 0.0, None
+    if checkpoint.exists():
+        opt.load_state_dict(start["opt"])
+        it, spent = start["it"], start["spent"]
+    state = lambda: dict(ae=ae.state_dict(), intra=intra.state_dict(), motion=net.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
+    last = time.time()
+    while spent < minutes * 60 and it != a.steps:
+        for g, lr in zip(opt.param_groups, (c["lr"], c["lr_priors"])):
+            g["lr"] = schedule(spent / (minutes * 60), it, lr)
+        one, two = picture_loss(ae, intra, stills, c, cfg["stage_a"]), loop_loss(ae, intra, net, clips, c, cfg["stage_a"])
+        opt.zero_grad()
+        (c["pictures_weight"] * one + two).backward()
+        for group in (tuned, priors):
+            torch.nn.utils.clip_grad_norm_(group, 1.0)
+        opt.step()
+        it += 1
+        now = time.time()
+        spent, last = spent + min(now - last, 5), now
+        values = torch.tensor([one.item(), two.item()])
+        mean = values if mean is None else 0.995 * mean + 0.005 * values
+        if it % 100 == 0 and it < 1000 or it % 250 == 0:
+            print(it, round(spent), [round(m, 4) for m in mean.tolist()], flush=True)
+        if it % 500 == 0:
+            save(checkpoint, **state())
+    save(checkpoint, **state())
+
+
+if __name__ == "__main__":
+    main()
