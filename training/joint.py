@@ -2,7 +2,8 @@
 
 joint.py CONFIG [--minutes N] [--init WEIGHTS ...] [--steps N]
 Gradients flow from a frame back through those it was predicted from: copying and coding again must not blur over time. Priors run in
-integer arithmetic (straight-through gradients) from the start. Resumes from the run folder.
+integer arithmetic (straight-through gradients) from the start. The quantiser's gains stay as they are: left free, they made every frame
+finer because later ones profit, which the encoder's step does already. Resumes from the run folder.
 """
 import argparse
 import random
@@ -52,12 +53,12 @@ def loop_loss(ae, intra, net, clips, c, a):
     y, uv = clips.batch(n, frames)
     x, px = pack(y, uv).unflatten(0, (n, frames)), y[0].numel()
     lam = torch.empty(n, 1, 1, 1).uniform_(*c["lambda"])
-    coded, first, pictures, q, key = chain(ae, net, y, uv, frames, lam, c["reach"], random.random() < c["choosing"], True)
+    coded, first, pictures, q, key = chain(ae, net, y, uv, frames, lam, c["reach"], random.random() < c["choosing"], True, c["finer"])
     error = lambda i: distortion(pack(*from_i420(*pictures[i])), x[:, i], a["chroma"])
     loss = (intra_bits(intra, first, ste_round(first), key) / px + lambdas(a["lambda"], key) * error(0)).mean()
     for i, frame in enumerate(coded):
         by, bz = bits_of(net, frame, q, True)
-        loss = loss + ((by.sum((1, 2, 3)) + bz.sum((1, 2, 3))) / px + lambdas(a["lambda"], q) * error(i + 1)).mean()
+        loss = loss + ((by.sum((1, 2, 3)) + bz.sum((1, 2, 3))) / px + c["inter_error"] * lambdas(a["lambda"], q) * error(i + 1)).mean()
     return loss / frames
 
 
@@ -84,7 +85,8 @@ def main():
     set_quantised(intra, True)
     set_quantised(net, True)
     clips, stills = Clips(RUNS / "data", c["crop"], c["gaps"]), Pictures(RUNS / "data", c["picture_crop"])
-    tuned, priors = [*ae.parameters()], [*intra.parameters(), *net.parameters()]
+    gains = {id(ae.genc), id(ae.gdec)}
+    tuned, priors = [p for p in ae.parameters() if id(p) not in gains], [*intra.parameters(), *net.parameters()]
     opt = torch.optim.Adam([dict(params=tuned), dict(params=priors)], lr=c["lr"])
     it, spent, mean = 0, 0.0, None
     if checkpoint.exists():

@@ -58,18 +58,21 @@ def kept(target, k):
     return torch.where(k != 0, target + (k - target).detach(), k)
 
 
-def chain(ae, net, y, uv, frames, lam, reach, choosing, half):
+def chain(ae, net, y, uv, frames, lam, reach, choosing, half, finer=None):
     """Planes of batch * frames pictures, coded in a closed loop as the encoder does -> for each frame but the first what the prior
     prices: dict of k, trace, recent, flags, copy (its arguments), target (k before rounding); latents of the first frame (in its
     steps); the pictures (y, uv) of all frames but, without gradients, the last; q and the first frame's q.
 
-    lam Bx1x1x1: squared error (in steps) that a bit is worth. choosing: symbols by rate and distortion under `net`. With gradients
+    lam Bx1x1x1: squared error (in steps) that a bit is worth. choosing: symbols by rate and distortion under `net`. finer: (least, most)
+    knots by which first frames are finer than the rest; without it most are alike. With gradients
     enabled they flow from a picture through those it was predicted from, but not through choices."""
     b, net_half, grad = len(lam), half and not net.quantised, torch.is_grad_enabled()
     y, uv = to_codes(y, uv)
     q = torch.rand(b) * (KNOTS - 1)
     # Some key frames are finer or coarser: their trace falls between the integers.
     key = torch.where(torch.rand(b) < 0.35, (q + torch.empty(b).uniform_(-0.7, 1.7)).clamp(0, KNOTS - 1), q)
+    if finer:
+        key = (q + torch.empty(b).uniform_(*finer)).clamp(0, KNOTS - 1)
     nhwc = lambda y, uv: pack(*from_i420(y, uv)).contiguous(memory_format=torch.channels_last)
     with bf16(half):
         latents = ae.enc(nhwc(y, uv)).float().unflatten(0, (b, frames))

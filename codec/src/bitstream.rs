@@ -172,6 +172,16 @@ impl From<Error> for Fault {
 
 /// Parses a header; the payloads need not be there.
 fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
+    let mut r = Reader { data, at: 3, broken: false };
+    match header(&mut r) {
+        Err(Fault::Short) if r.broken => Err(Error::Damaged("a number in the frame's header is too large".into()).into()),
+        other => other,
+    }
+}
+
+/// The header that `r`, behind the flags, reads.
+fn header(r: &mut Reader) -> std::result::Result<FrameHeader, Fault> {
+    let data = r.data;
     let short = || Fault::Short;
     let bad = |what: &str| Fault::Bad(Error::Damaged(what.into()));
     if !SYNC.starts_with(&data[..data.len().min(2)]) {
@@ -181,7 +191,6 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
     if flags >> 4 != VERSION {
         return Err(Error::Unsupported(format!("version {} of the lic format; this decoder reads {VERSION}", flags >> 4)).into());
     }
-    let mut r = Reader { data, at: 3 };
     let length = r.varint().ok_or_else(short)? as usize;
     let length = r.at + length;
     if length > MAX_FRAME {
@@ -193,7 +202,7 @@ fn parse(data: &[u8]) -> std::result::Result<FrameHeader, Fault> {
     let (step, few) = (b & 63, b >> 6);
     let (mut stream, mut pack, mut pack_id, mut held) = (None, None, None, None);
     if key || recovery {
-        let s = stream_block(&mut r).ok_or_else(short)??;
+        let s = stream_block(r).ok_or_else(short)??;
         (stream, held, pack_id, pack) = (Some(s.0), Some(s.1), Some(s.2), Some(s.3));
     }
     if flags & EXTENDED != 0 {
@@ -360,6 +369,8 @@ fn varint(out: &mut Vec<u8>, mut v: u32) {
 struct Reader<'a> {
     data: &'a [u8],
     at: usize,
+    /// A number was met that more data cannot make whole.
+    broken: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -383,9 +394,11 @@ impl<'a> Reader<'a> {
             let b = self.u8()?;
             v |= ((b & 0x7f) as u64) << (7 * i);
             if b < 0x80 {
+                self.broken |= v > u32::MAX as u64;
                 return u32::try_from(v).ok();
             }
         }
+        self.broken = true;
         None
     }
 }
@@ -477,7 +490,7 @@ mod tests {
     #[test]
     fn scan_finds_frames_in_garbage() {
         // The second one claims 32 MiB.
-        let mut stream = vec![0x4c, 0, 0x4c, 0xc5, 0x10, 3, 9, 9, 9, 0x4c, 0xc5, 0x10, 0x80, 0x80, 0x80, 0x10];
+        let mut stream = vec![0x4c, 0, 0x4c, 0xc5, 0x20, 3, 9, 9, 9, 0x4c, 0xc5, 0x20, 0x80, 0x80, 0x80, 0x10];
         stream.extend([7; 80]);
         let at = stream.len();
         stream.extend(key());
@@ -494,6 +507,10 @@ mod tests {
             }
         }
         assert_eq!(found, [at, at + key().len()]);
+        // Numbers that no more data mends are not waited for.
+        for n in [[0xff; 5], [0xff, 0xff, 0xff, 0xff, 0x10]] {
+            assert!(matches!(scan(&[&[0x4c, 0xc5, 0x20][..], &n].concat()), Scan::Skip(_)));
+        }
         assert!(matches!(scan(&key()[..2]), Scan::NeedMore(64)));
         assert!(matches!(scan(&key()[..key().len() - 1]), Scan::NeedMore(n) if n == key().len()));
     }

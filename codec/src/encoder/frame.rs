@@ -98,7 +98,7 @@ impl Encoder {
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
                 let bit = prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize];
-                let prices = Prices { bit: VECTOR_PRICE * bit };
+                let prices = Prices { bit, vector_bit: VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads };
                 plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &layout, prices));

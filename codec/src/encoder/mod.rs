@@ -304,6 +304,7 @@ impl Encoder {
     /// Slices -> packet; the frame becomes a reference.
     fn finish(&mut self, step: u8, coded: Vec<Coded>, mut work: Work) -> Packet {
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
+        let asked = work.reference.is_none();
         let number = self.number;
         let mut slices = Vec::with_capacity(coded.len());
         let mut latents = Vec::with_capacity(coded.len());
@@ -367,10 +368,13 @@ impl Encoder {
         }
         if key {
             self.held.clear();
-            self.since_key = 0;
+            // One that came about because nothing before helped is coarse, and no reason to put off the next fine one.
+            if asked {
+                self.since_key = 0;
+            }
             self.refresh.key();
         } else if let Some(clean) = clean {
-            self.refresh.coded(clean);
+            self.refresh.coded(number, clean);
         }
         self.held.insert(frame);
         self.since_key += 1;

@@ -19,6 +19,8 @@ struct Cycle {
     asked: bool,
     /// Hyper rows that depend on nothing before the cycle.
     clean: usize,
+    /// The newest frame that cleaned some.
+    grown: u32,
 }
 
 /// What a frame of a cycle codes anew, in hyper rows; those above are clean. It may be empty.
@@ -49,12 +51,13 @@ impl Refresh {
         }
         let runs = self.cycle.as_ref().is_some_and(|c| {
             let whole = c.clean == all;
-            // A frame of the cycle is gone: what was clean in it is not to be had.
-            let intact = whole || reference == number.wrapping_sub(1);
+            // If a frame of the cycle is gone, what it cleaned is not to be had: older frames will do only once all rows were clean in them.
+            let since = |n: u32| n.wrapping_sub(c.first);
+            let intact = reference == number.wrapping_sub(1) || whole && (since(c.grown)..c.length).contains(&since(reference));
             number.wrapping_sub(c.first) < c.length && intact && !(self.asked && (whole || !c.asked))
         });
         if !runs {
-            self.cycle = Some(Cycle { first: number, length, asked: std::mem::take(&mut self.asked), clean: 0 });
+            self.cycle = Some(Cycle { first: number, length, asked: std::mem::take(&mut self.asked), clean: 0, grown: number });
         }
         let c = self.cycle.as_ref()?;
         let done = number.wrapping_sub(c.first) as u64 + 1;
@@ -62,10 +65,10 @@ impl Refresh {
         (c.clean < all).then(|| Band { rows: c.clean..end.max(c.clean), first: done == 1 })
     }
 
-    /// A frame of the cycle is coded.
-    pub fn coded(&mut self, clean: usize) {
-        if let Some(c) = &mut self.cycle {
-            c.clean = clean;
+    /// Frame `number` of the cycle is coded, and so many rows are clean in it.
+    pub fn coded(&mut self, number: u32, clean: usize) {
+        if let Some(c) = self.cycle.as_mut().filter(|c| c.clean != clean) {
+            (c.clean, c.grown) = (clean, number);
         }
     }
 }
@@ -78,7 +81,7 @@ mod tests {
     fn run(r: &mut Refresh, from: u32, frames: u32, length: u32, all: usize) -> Vec<Option<(Range<usize>, bool)>> {
         let mut one = |n: u32| {
             let band = r.next(length, all, n, n.wrapping_sub(1))?;
-            r.coded(band.rows.end);
+            r.coded(n, band.rows.end);
             Some((band.rows, band.first))
         };
         (from..from + frames).map(&mut one).collect()
@@ -102,11 +105,12 @@ mod tests {
         let mut r = Refresh::default();
         run(&mut r, 0, 4, 8, 8);
         assert_eq!(r.next(8, 8, 4, 2), Some(Band { rows: 0..1, first: true }));
-        // When all rows are clean, an older frame will do.
-        let mut r = Refresh::default();
-        run(&mut r, 0, 7, 9, 6);
-        run(&mut r, 7, 1, 9, 6);
-        assert_eq!(r.next(9, 6, 8, 6), None);
+        // Of these frame 6 cleans the last rows: from then on it will do as well.
+        for (reference, first) in [(7, None), (6, None), (5, Some(true)), (u32::MAX, Some(true))] {
+            let mut r = Refresh::default();
+            run(&mut r, 0, 8, 9, 4);
+            assert_eq!(r.next(9, 4, 8, reference).map(|b| b.first), first, "{reference}");
+        }
     }
 
     #[test]

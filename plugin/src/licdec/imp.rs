@@ -326,6 +326,8 @@ impl LicDec {
         if let Some((number, data, error)) = broken {
             if decoded.is_some() {
                 state.key_requests.met();
+                state.newest = Some(Newest { number, pts });
+                state.dropped += 1;
             }
             return self.conceal(state, frame, number, &data, error);
         }
@@ -370,7 +372,8 @@ impl LicDec {
     ) -> Result<Outcome, Fatal> {
         let instance = self.obj();
         let hidden = |error: Option<Error>| error.map_or(Outcome::Recovering, Outcome::Lost);
-        let Some(old) = state.output.take().filter(|_| !(instance.is_qos() && instance.max_decode_time(frame) < 0)) else {
+        let late = instance.is_qos() && instance.max_decode_time(frame) < 0;
+        let Some(old) = state.output.take_if(|_| !late) else {
             return Ok(hidden(error));
         };
         let stream = old.stream;

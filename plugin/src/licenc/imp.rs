@@ -393,7 +393,12 @@ impl LicEnc {
             state.encoder.frame_lost(number);
         }
         if self.refresh_asked.swap(false, Ordering::AcqRel) {
-            state.encoder.start_refresh();
+            // Without a cycle to begin (the property may just have changed) a key frame serves the one who asked.
+            if state.encoder.settings().intra_refresh > 0 {
+                state.encoder.start_refresh();
+            } else {
+                state.force_key = true;
+            }
         }
         // Whoever asked for a key frame gets one also if this picture cannot be coded.
         state.force_key |= force_key;

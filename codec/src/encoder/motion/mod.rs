@@ -88,6 +88,8 @@ impl Layout {
 pub(super) struct Prices {
     /// Pixel error (as [`Plan::copy_error`]) that a bit is worth.
     pub bit: f32,
+    /// The same for a bit of a vector.
+    pub vector_bit: f32,
 }
 
 impl Plan {
@@ -137,7 +139,7 @@ impl Plan {
 const BAND: usize = 16;
 
 /// A coded block costs at least about so many bits: where copying errs less than they are worth nothing else is tried.
-const LEAST_BITS: f32 = 16.0;
+const LEAST_BITS: f32 = 8.0;
 
 /// Latents before gain of a picture, `[positions][channels]`, right at the set positions and their neighbours.
 pub(super) fn analyse_around(
@@ -149,10 +151,12 @@ pub(super) fn analyse_around(
 ) -> crate::error::Result<Vec<f32>> {
     let (m, w, h) = (pack.prior.channels, layout.columns, layout.rows);
     let mut out = vec![0f32; m * w * h];
-    for (_, area) in layout.parts().into_iter().flat_map(|rows| boxes(map, w, rows)) {
-        let y = networks.analyse(Kind::Fast, planes, area, m)?;
-        for (row, p) in y.chunks_exact(m).zip(area.positions(w)) {
-            out[p * m..][..m].copy_from_slice(row);
+    for (area, wide) in layout.parts().into_iter().flat_map(|rows| boxes(map, w, rows)) {
+        let y = networks.analyse(Kind::Fast, planes, wide, m)?;
+        // The rim lacks its neighbours, and may lie in the next box.
+        for p in area.positions(w) {
+            let row = (p / w - wide.y) * wide.width + p % w - wide.x;
+            out[p * m..][..m].copy_from_slice(&y[row * m..][..m]);
         }
     }
     Ok(out)

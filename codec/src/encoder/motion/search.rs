@@ -64,7 +64,7 @@ impl<'a> Seek<'a> {
         let (x, y) = if let Part::Quarter(q) = part { (x + q % 2 * 8, y + q / 2 * 8) } else { (x, y) };
         let prediction = field.predict(part);
         let best = (f32::MAX, u32::MAX, prediction.median);
-        let mut seek = Seek { pair, field, part, prediction, x, y, reach, bit: (pair.prices.bit / 0.75).sqrt(), best };
+        let mut seek = Seek { pair, field, part, prediction, x, y, reach, bit: (pair.prices.vector_bit / 0.75).sqrt(), best };
         seek.try_one(best.2);
         if !seek.allowed(best.2) {
             seek.try_one(Vector::default()); // which always is
@@ -133,7 +133,7 @@ impl<'a> Seek<'a> {
         let sse = if self.part == Part::Block { SearchPlane::sse } else { SearchPlane::quarter_sse };
         let found = |vector: Vector| {
             let error = 0.75 * sse(search, level, &current.y, current.width, self.x, self.y, vector) as f32;
-            Found { vector, error, cost: error + prices.bit * self.bits(vector) }
+            Found { vector, error, cost: error + prices.vector_bit * self.bits(vector) }
         };
         let others = self.prediction.others.iter().copied();
         let predicted = std::iter::once(self.prediction.median).chain(others).filter(|v| *v != self.best.2 && self.allowed(*v));
@@ -199,7 +199,7 @@ pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<us
 
 /// Vectors for the quarters of the next block of `field`, if they cost less than its `one`.
 fn split(pair: Pair, field: &mut Field, x: usize, y: usize, one: &Found, reach: Option<Reach>) -> Option<Quarters> {
-    let mut cost = pair.prices.bit * field.bits(&field.predict(Part::Block), true, None);
+    let mut cost = pair.prices.vector_bit * field.bits(&field.predict(Part::Block), true, None);
     let mut quarters = Quarters::whole(one.vector);
     for q in 0..4 {
         let part = Part::Quarter(q);
@@ -245,7 +245,7 @@ mod tests {
         let current = picture(&|x, y| if x < edge { texture(x + 12, y + 6) } else { texture(x + 8, y + 8) });
         let search = SearchPlane::new(Level::best(), &reference.y, w, h);
         let vectors = |bit| {
-            let pair = Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit } };
+            let pair = Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit, vector_bit: bit } };
             band(pair, &HeldFrame::default(), w / 16, 0..h / 16, None)
         };
         let (moving, still) = (Vector { x: 16, y: -8 }, Vector::default());
