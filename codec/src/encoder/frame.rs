@@ -199,7 +199,9 @@ impl Encoder {
             return Ok((alone, early.into_iter().flatten().collect()));
         }
         // A frame has one step: beside predicted slices those without reference get it too.
-        let again = crate::parallel(self.threads, strips.len(), |i| cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others()));
+        let again = crate::parallel(self.threads, strips.len(), |i| {
+            cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others())
+        });
         for (c, none) in out.iter_mut().zip(again) {
             match none {
                 Some(none) if none.cost < c.cost => *c = none,

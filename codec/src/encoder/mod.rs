@@ -212,7 +212,11 @@ impl Encoder {
         let key = force_key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
         let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
         let ceiling = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
-        let likely = if self.settings.bitrate == 0 { self.step_of_quality(ceiling, key) } else { self.rate.step(key, self.rate.budget(key).0, ceiling) };
+        let likely = if self.settings.bitrate == 0 {
+            self.step_of_quality(ceiling, key)
+        } else {
+            self.rate.step(key, self.rate.budget(key).0, ceiling)
+        };
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
         let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
         let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
