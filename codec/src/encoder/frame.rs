@@ -158,7 +158,6 @@ impl Encoder {
             return Ok((step, coded));
         };
         let alone = if work.plan.is_some() && self.settings.rdo { prior.step_alone(step) } else { step };
-        let none = |work: &Work, i: usize| self.part(work, prior, i, alone, groups).priced_at(prior, step).none();
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
         let spare = self.threads > strips.len();
         let frame = self.held.get(number).expect("the reference is held");
@@ -170,7 +169,11 @@ impl Encoder {
                 return (part.none(), None);
             }
             let predicted = || part.predicted(frame, distance);
-            if spare && work.whole && before[i].1 == 0 { crate::both(predicted, || none(work, i)) } else { (predicted(), None) }
+            if spare && work.whole && before[i].1 == 0 {
+                crate::both(predicted, || self.part(work, prior, i, alone, groups).priced_at(prior, step).none())
+            } else {
+                (predicted(), None)
+            }
         });
         let (mut out, mut early): (Vec<_>, Vec<_>) = first.into_iter().unzip();
         let dear = |c: &Coded, (last, age): (f32, u32)| age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last;
@@ -180,8 +183,9 @@ impl Encoder {
             self.analyse_whole(work)?;
         }
         let work = &*work;
-        let none = |work: &Work, i: usize| self.part(work, prior, i, alone, groups).priced_at(prior, step).none();
-        let late = crate::parallel(self.threads, strips.len(), |i| missing[i].then(|| none(work, i)));
+        let late = crate::parallel(self.threads, strips.len(), |i| {
+            missing[i].then(|| self.part(work, prior, i, alone, groups).priced_at(prior, step).none())
+        });
         early.iter_mut().zip(late).for_each(|(e, l)| *e = e.take().or(l));
         let mut cheaper = vec![false; strips.len()];
         for (i, strip) in strips.iter().enumerate() {
@@ -193,6 +197,12 @@ impl Encoder {
             if !strip.anew {
                 self.none_cost[strip.hyper_rows()].iter_mut().for_each(|row| row.1 = row.1.saturating_add(1));
             }
+        }
+        if alone == step {
+            for ((c, none), _) in out.iter_mut().zip(early).zip(cheaper).filter(|(_, cheaper)| *cheaper) {
+                *c = none.expect("it was compared");
+            }
+            return Ok((step, out));
         }
         let sum = |c: &mut dyn Iterator<Item = &Coded>| c.map(|c| c.cost).sum::<f32>();
         if cheaper.contains(&true) && wanted.iter().all(|w| *w) && sum(&mut early.iter().flatten()) < sum(&mut out.iter()) {

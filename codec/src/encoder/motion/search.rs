@@ -1,6 +1,7 @@
-//! Vectors of one band, of blocks and then of their quarters: the predictors of EPZS (Tourapis, "Enhanced predictive zonal search for single and multiple frame motion
-//! estimation", VCIP 2002), refined by small diamonds down to quarter samples; where that leaves much, a coarse grid around (the
-//! uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for it at this moment.
+//! Vectors of one band, of blocks and then of their quarters: the predictors of EPZS (Tourapis, "Enhanced predictive zonal search for
+//! single and multiple frame motion estimation", VCIP 2002), refined by small diamonds down to quarter samples; where that leaves much,
+//! a coarse grid around (the uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for
+//! it at this moment.
 
 use super::{LEAST_BITS, Prices, Reach};
 use crate::held::HeldFrame;
