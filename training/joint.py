@@ -7,7 +7,6 @@ finer because later ones profit, which the encoder's step does already. Resumes 
 """
 import argparse
 import random
-import time
 import tomllib
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from model import KNOTS, Autoencoder, IntraPrior, MotionPrior, laplace_bits, pac
 from motion_prior import bf16, bits_of, chain, kept
 from quant import activation, set_quantised
 from sequences import Clips, choose
-from train import RUNS, distortion, lambdas, save, schedule
+from train import RUNS, descend, distortion, lambdas
 
 
 def intra_bits(net, v, k, q):
@@ -87,32 +86,14 @@ def main():
     clips, stills = Clips(RUNS / "data", c["crop"], c["gaps"]), Pictures(RUNS / "data", c["picture_crop"])
     gains = {id(ae.genc), id(ae.gdec)}
     tuned, priors = [p for p in ae.parameters() if id(p) not in gains], [*intra.parameters(), *net.parameters()]
-    opt = torch.optim.Adam([dict(params=tuned), dict(params=priors)], lr=c["lr"])
-    it, spent, mean = 0, 0.0, None
-    if checkpoint.exists():
-        opt.load_state_dict(start["opt"])
-        it, spent = start["it"], start["spent"]
-    state = lambda: dict(ae=ae.state_dict(), intra=intra.state_dict(), motion=net.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
-    last = time.time()
-    while spent < minutes * 60 and it != a.steps:
-        for g, lr in zip(opt.param_groups, (c["lr"], c["lr_priors"])):
-            g["lr"] = schedule(spent / (minutes * 60), it, lr)
+    opt = torch.optim.Adam([dict(params=tuned), dict(params=priors)])
+
+    def loss_of(_):
         one, two = picture_loss(ae, intra, stills, c, cfg["stage_a"]), loop_loss(ae, intra, net, clips, c, cfg["stage_a"])
-        opt.zero_grad()
-        (c["pictures_weight"] * one + two).backward()
-        for group in (tuned, priors):
-            torch.nn.utils.clip_grad_norm_(group, 1.0)
-        opt.step()
-        it += 1
-        now = time.time()
-        spent, last = spent + min(now - last, 5), now
-        values = torch.tensor([one.item(), two.item()])
-        mean = values if mean is None else 0.995 * mean + 0.005 * values
-        if it % 100 == 0 and it < 1000 or it % 250 == 0:
-            print(it, round(spent), [round(m, 4) for m in mean.tolist()], flush=True)
-        if it % 500 == 0:
-            save(checkpoint, **state())
-    save(checkpoint, **state())
+        return c["pictures_weight"] * one + two, [one, two]
+
+    nets, rates = dict(ae=ae, intra=intra, motion=net), (c["lr"], c["lr_priors"])
+    descend(checkpoint, opt, start if checkpoint.exists() else {}, nets, loss_of, minutes, a.steps, rates, 0.995, 250, True, 500)
 
 
 if __name__ == "__main__":

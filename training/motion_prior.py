@@ -9,7 +9,6 @@ learned is taken over), d-q from d's result unless --init says otherwise.
 """
 import argparse
 import random
-import time
 import tomllib
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from model import KNOTS, Autoencoder, InterPrior, MotionPrior, knots, pack, ste_
 from motion import LUMA, compensate, phases, search, spread
 from quant import fixed, half_up, set_quantised
 from sequences import Clips, choose, quantise
-from train import RUNS, save, schedule
+from train import RUNS, descend
 
 MARGIN = 16  # samples: beyond what `reach` allows, with the ramp of overlapped blocks
 PRICED = 2  # frames at a sequence's end whose bits are the loss
@@ -201,31 +200,14 @@ def main():
     if a.validate:
         return validate(ae, net, c)
     set_quantised(net, a.stage == "d-q")
-    clips, params = Clips(RUNS / "data", c["crop"], c["gaps"]), [*net.parameters()]
-    opt = torch.optim.Adam(params, lr=c["lr"])
-    it, spent, mean = 0, 0.0, None
-    if resumed:
-        opt.load_state_dict(start["opt"])
-        it, spent = start["it"], start["spent"]
-    state = lambda: dict(ae=ae.state_dict(), motion=net.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
-    last = time.time()
-    while spent < minutes * 60 and it != a.steps:
-        for g in opt.param_groups:
-            g["lr"] = schedule(spent / (minutes * 60), it, c["lr"])
+    clips = Clips(RUNS / "data", c["crop"], c["gaps"])
+
+    def descent(it):
         loss = loss_of(ae, net, clips, c if it >= c["warmup"] else c | {"choosing": 0})
-        opt.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        opt.step()
-        it += 1
-        now = time.time()
-        spent, last = spent + min(now - last, 5), now
-        mean = loss.item() if mean is None else 0.998 * mean + 0.002 * loss.item()
-        if it % 100 == 0 and it < 1000 or it % 500 == 0:
-            print(it, round(spent), round(mean, 4), flush=True)
-        if it % 1000 == 0:
-            save(checkpoint, **state())
-    save(checkpoint, **state())
+        return loss, [loss]
+
+    opt = torch.optim.Adam(net.parameters(), lr=c["lr"])
+    descend(checkpoint, opt, start if resumed else {}, dict(ae=ae, motion=net), descent, minutes, a.steps, early=True, every=1000)
 
 
 if __name__ == "__main__":

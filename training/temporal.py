@@ -9,7 +9,6 @@ Resumes from the run folder; b and c-intra start from stage a's result, c-inter 
 """
 import argparse
 import random
-import time
 import tomllib
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from data import Pictures
 from model import KNOTS, Autoencoder, InterPrior, IntraPrior, laplace_bits, pack, ste_round
 from quant import activation, set_quantised
 from sequences import Clips, chain, choose
-from train import RUNS, distortion, lambdas, save, schedule
+from train import RUNS, descend, distortion, lambdas
 
 FRAMES = 4
 START = {"b": "a.pt", "c-intra": "a.pt", "c-inter": "b.pt"}
@@ -92,31 +91,13 @@ def main():
         params = [*inter.parameters()]
         clips = Clips(RUNS / "data", c["crop"], c["gaps"])
         loss_of = lambda: inter_loss(ae, inter, clips, c, a.stage == "c-inter")
-    opt = torch.optim.Adam(params, lr=c["lr"])
-    it, spent, mean = 0, 0.0, None
-    if checkpoint.exists():
-        opt.load_state_dict(start["opt"])
-        it, spent = start["it"], start["spent"]
-    state = lambda: dict(ae=ae.state_dict(), intra=intra.state_dict(), inter=inter.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
-    last = time.time()
-    while spent < minutes * 60 and it != a.steps:
-        for g in opt.param_groups:
-            g["lr"] = schedule(spent / (minutes * 60), it, c["lr"])
+    def descent(_):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.stage == "b"):
             loss = loss_of()
-        opt.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        opt.step()
-        it += 1
-        now = time.time()
-        spent, last = spent + min(now - last, 5), now
-        mean = loss.item() if mean is None else 0.998 * mean + 0.002 * loss.item()
-        if it % 500 == 0:
-            print(it, round(spent), round(mean, 4), flush=True)
-        if it % 2000 == 0:
-            save(checkpoint, **state())
-    save(checkpoint, **state())
+        return loss, [loss]
+
+    opt = torch.optim.Adam(params, lr=c["lr"])
+    descend(checkpoint, opt, start if checkpoint.exists() else {}, dict(ae=ae, intra=intra, inter=inter), descent, minutes, a.steps)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,38 @@ def save(path, **state):
     tmp.rename(path)
 
 
+def descend(checkpoint, opt, start, nets, loss_of, minutes, steps=None, rates=None, smooth=0.998, report=500, early=False, every=2000):
+    """Minimises loss_of(iteration) -> (loss, values to report) for so many minutes, going on from a checkpoint's state `start` if that has
+    an optimiser's; saves `nets` (name: module) with it. rates: peak of each parameter group, the optimiser's own unless given; gradients
+    are clipped group by group. smooth: of the mean that is printed every `report` iterations, `early` also every 100 of the first 1000."""
+    it, spent, mean = 0, 0.0, None
+    rates = rates or [g["lr"] for g in opt.param_groups]
+    if "opt" in start:
+        opt.load_state_dict(start["opt"])
+        it, spent = start["it"], start["spent"]
+    state = lambda: {k: n.state_dict() for k, n in nets.items()} | dict(opt=opt.state_dict(), it=it, spent=spent)
+    last = time.time()
+    while spent < minutes * 60 and it != steps:
+        for g, lr in zip(opt.param_groups, rates):
+            g["lr"] = schedule(spent / (minutes * 60), it, lr)
+        loss, values = loss_of(it)
+        opt.zero_grad()
+        loss.backward()
+        for g in opt.param_groups:
+            torch.nn.utils.clip_grad_norm_(g["params"], 1.0)
+        opt.step()
+        it += 1
+        now = time.time()
+        spent, last = spent + min(now - last, 5), now  # a stopped process does not age
+        values = torch.tensor([v.item() for v in values])
+        mean = values if mean is None else smooth * mean + (1 - smooth) * values
+        if it % report == 0 or early and it % 100 == 0 and it < 1000:
+            print(it, round(spent), *(round(m, 4) for m in mean.tolist()), flush=True)
+        if it % every == 0:
+            save(checkpoint, **state())
+    save(checkpoint, **state())
+
+
 def lambdas(ends, q):
     """What a unit of distortion is worth in bits per pixel, at each quantiser step."""
     lo, hi = map(math.log2, ends)
@@ -60,22 +92,14 @@ def main():
     ae, prior = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"])
     ae = ae.to(memory_format=torch.channels_last)
     prior = prior.to(memory_format=torch.channels_last)
-    params = [*ae.parameters(), *prior.parameters()]
-    opt = torch.optim.Adam(params, lr=c["lr"])
-    it, spent, mean = 0, 0.0, None
-    if checkpoint.exists():
-        s = torch.load(checkpoint)
-        ae.load_state_dict(s["ae"]); prior.load_state_dict(s["intra"]); opt.load_state_dict(s["opt"])
-        it, spent = s["it"], s["spent"]
-    elif a.init:
-        s = torch.load(a.init)
-        ae.load_state_dict({k: v.float() for k, v in s["ae"].items()})
-        prior.load_state_dict({k: v.float() for k, v in s["intra"].items()})
+    opt = torch.optim.Adam([*ae.parameters(), *prior.parameters()], lr=c["lr"])
+    start = torch.load(checkpoint if checkpoint.exists() else a.init) if checkpoint.exists() or a.init else {}
+    for net, key in ((ae, "ae"), (prior, "intra")):
+        if start:
+            net.load_state_dict({k: v.float() for k, v in start[key].items()})
     pictures, M = Pictures(RUNS / "data", c["crop"]), ae.M
-    last = time.time()
-    while spent < minutes * 60 and it != a.steps:
-        for g in opt.param_groups:
-            g["lr"] = schedule(spent / (minutes * 60), it, c["lr"])
+
+    def loss_of(_):
         y, uv = pictures.batch(c["batch"])
         x = pack(y, uv).to(memory_format=torch.channels_last)
         q = torch.rand(len(x)) * (KNOTS - 1)
@@ -93,19 +117,9 @@ def main():
         mse = distortion(t.float(), x, c["chroma"])
         bits = ((by * keep).sum((1, 2, 3)) + bz.sum((1, 2, 3))) / (y.shape[2] * y.shape[3])
         loss = (bits + lam * mse).mean()
-        opt.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(params, 1.0)
-        opt.step()
-        it += 1
-        now = time.time()
-        spent, last = spent + min(now - last, 5), now  # a stopped process does not age
-        mean = loss.item() if mean is None else 0.995 * mean + 0.005 * loss.item()
-        if it % 500 == 0:
-            print(it, round(spent), round(mean, 4), flush=True)
-        if it % 2000 == 0:
-            save(checkpoint, ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
-    save(checkpoint, ae=ae.state_dict(), intra=prior.state_dict(), opt=opt.state_dict(), it=it, spent=spent)
+        return loss, [loss]
+
+    descend(checkpoint, opt, start if checkpoint.exists() else {}, dict(ae=ae, intra=prior), loss_of, minutes, a.steps, smooth=0.995)
 
 
 if __name__ == "__main__":
