@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [slices=0] [threads=0] [model=base]
-//! yuv decode IN.lic OUT.yuv [threads=0] [int8=1] [skip=0]      skip: joins the stream after so many frames
+//! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
 //! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
@@ -98,7 +98,6 @@ fn frames(data: &[u8]) -> Result<Vec<&[u8]>, Box<dyn Error>> {
 
 fn decode(from: &str, to: &str, args: &[String]) -> Result<(), Box<dyn Error>> {
     let mut decoder = Decoder::new(&Runtime::find()?, option(args, "threads", 0)?)?;
-    decoder.use_int8(option(args, "int8", 1)? != 0);
     let (data, mut out, mut entropy, mut synthesis) = (std::fs::read(from)?, Vec::new(), Duration::ZERO, Duration::ZERO);
     let frames = frames(&data)?;
     for f in &frames[option(args, "skip", 0)?.min(frames.len())..] {

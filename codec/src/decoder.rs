@@ -62,7 +62,6 @@ pub struct Decoder {
     threads: usize,
     kernels: Level,
     counting: bool,
-    int8: bool,
     stream: Option<Stream>,
     /// Sessions outlive a change of size.
     networks: Option<(Arc<Pack>, Networks)>,
@@ -87,7 +86,6 @@ impl Decoder {
             threads: crate::threads(threads),
             kernels: Level::best(),
             counting: false,
-            int8: true,
             stream: None,
             networks: None,
         })
@@ -101,12 +99,6 @@ impl Decoder {
     /// Whether to count what symbols cost.
     pub fn count_bits(&mut self, on: bool) {
         self.counting = on;
-    }
-
-    /// Whether pictures of slices of kind `motion` come from the int8 networks, as the encoder's do (the default), or from the float
-    /// ones, which drift away from them: for measuring how far. Before the first frame.
-    pub fn use_int8(&mut self, on: bool) {
-        self.int8 = on;
     }
 
     /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
@@ -126,7 +118,7 @@ impl Decoder {
         let frame = match decoded.map(|d| d.0) {
             // The pictures that it is compensated from are made now: later they may be gone.
             Ok(f) if f.vectors.is_empty() => Ok(f),
-            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, threads, self.int8)
+            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, kernels, threads)
                 .and_then(|n| stream.compensate(f, &header, n, threads, kernels)),
             e => e,
         };
@@ -188,9 +180,9 @@ impl Decoder {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
         let number = frame.number;
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.threads, self.int8)?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads)?;
         let columns = crate::latent_size(&s.info).0;
-        let picture = s.held.picture(number, networks, &s.pack.prior, columns)?.expect("held, as seen above");
+        let picture = s.held.picture(number, networks, columns)?.expect("held, as seen above");
         write_picture(picture, out);
         Ok(())
     }
@@ -216,11 +208,11 @@ fn networks<'a>(
     slot: &'a mut Option<(Arc<Pack>, Networks)>,
     runtime: &Runtime,
     pack: &Arc<Pack>,
+    level: Level,
     threads: usize,
-    int8: bool,
 ) -> Result<&'a mut Networks> {
     if !slot.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
-        *slot = Some((pack.clone(), Networks::new(runtime, pack, threads, int8)?));
+        *slot = Some((pack.clone(), Networks::new(runtime, pack, level, threads)?));
     }
     Ok(&mut slot.as_mut().expect("made above").1)
 }
@@ -325,7 +317,7 @@ impl Stream {
             _ => None,
         };
         for reference in header.slices.iter().zip(&rows).filter_map(of) {
-            let made = self.held.picture(reference, networks, &self.pack.prior, w)?;
+            let made = self.held.picture(reference, networks, w)?;
             made.ok_or(Error::MissingReference { number, reference })?;
         }
         let slices: Vec<_> = header.slices.iter().zip(&rows).map(|s| (s.1.clone(), of(s).and_then(|n| self.held.made(n)))).collect();

@@ -7,6 +7,7 @@ pub mod linear;
 #[cfg(target_arch = "x86_64")]
 mod linear_x86;
 pub mod motion;
+pub mod network;
 pub mod planes;
 pub mod shuffle;
 

@@ -26,7 +26,7 @@ impl Decoder {
         if !same || (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.threads, self.int8)?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads)?;
         let picture = s.conceal(data, &header, networks, self.threads, self.kernels)?;
         write_picture(&picture, out);
         Ok(())
@@ -36,7 +36,7 @@ impl Decoder {
 impl Stream {
     fn conceal(&mut self, data: &[u8], header: &FrameHeader, networks: &mut Networks, threads: usize, level: Level) -> Result<Planes> {
         let pack = self.pack.clone();
-        let (prior, m) = (&pack.prior, pack.prior.channels);
+        let m = pack.prior.channels;
         let (w, h) = crate::latent_size(&self.info);
         let (rows, count) = (header.slice_rows(h)?, header.slices.len());
         let reference = |s: &SliceHeader| Some(header.number.wrapping_sub(s.kind.distance()? as u32));
@@ -54,13 +54,13 @@ impl Stream {
         // Pictures that it is made from.
         let moves = |i: usize| matches!(header.slices[i].kind, SliceKind::Motion { .. });
         for i in (0..count).filter(|&i| slices[i].is_some() && moves(i)) {
-            self.held.picture(reference(&header.slices[i]).expect("kind motion has one"), networks, prior, w)?;
+            self.held.picture(reference(&header.slices[i]).expect("kind motion has one"), networks, w)?;
         }
         let newest = match self.whole.and_then(|n| self.held.get_mut(n)) {
             Some(f) => f,
             None => self.past.as_mut().ok_or_else(|| Error::Unsupported("there is no picture to conceal with".into()))?,
         };
-        newest.picture(networks, prior, w)?;
+        newest.picture(networks, w)?;
         let newest = match self.whole.and_then(|n| self.held.get(n)) {
             Some(f) => f,
             None => self.past.as_ref().expect("seen above"),
@@ -97,7 +97,7 @@ impl Stream {
         if header.clean.is_some() {
             pending.alone = rows;
         }
-        networks.make(prior, &frame, pending, w)
+        networks.make(&frame, pending, w)
     }
 }
 

@@ -1,12 +1,12 @@
 //! One frame on its way through the encoder: motion and analysis once, then its slices at one step or, for a bit rate, at several.
 
-use super::motion::{self, Layout, Moved, Plan, Prices, Strip};
+use super::motion::{Layout, Moved, Plan, Prices, Strip};
 use super::refresh::Band;
 use super::slice::{Coded, Job};
 use super::{Encoder, Inter};
 use crate::error::Result;
 use crate::held::HeldFrame;
-use crate::motion::{Area, Kind};
+use crate::motion::Base;
 use crate::prior::{Kernels, Prior, Shape};
 use crate::slice::Walk;
 use lic_kernels::motion::SearchPlane;
@@ -26,8 +26,8 @@ pub(super) struct Work {
     /// The frame that slices may refer to.
     pub reference: Option<u32>,
     pub plan: Option<Plan>,
-    /// Latents before gain, `[positions][channels]`: of the whole frame, or around the plan's candidates.
-    y: Vec<f32>,
+    /// Latents before gain: of the whole frame, or at the plan's candidates.
+    y: Base,
     whole: bool,
 }
 
@@ -93,7 +93,7 @@ impl Encoder {
         self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
         let mut plan = None;
         if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
-            self.held.picture(number, &mut self.networks, &pack.prior, layout.columns)?;
+            self.held.picture(number, &mut self.networks, layout.columns)?;
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
@@ -109,30 +109,33 @@ impl Encoder {
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
         let early = plan.is_none() || layout.strips.iter().any(|s| !s.anew && self.none_cost(s).1 == 0);
-        let mut work = Work { layout, band, reference, plan, y: Vec::new(), whole: false };
+        let mut work = Work { layout, band, reference, plan, y: Base::default(), whole: false };
         if early {
             self.analyse_whole(&mut work)?;
         } else if let Some(plan) = &work.plan {
-            work.y = motion::analyse_around(&mut self.networks, &pack, &self.planes, &plan.candidates, &work.layout)?;
+            for rows in work.layout.parts() {
+                self.networks.analyse_at(&self.planes, rows, &plan.candidates, &mut work.y)?;
+            }
         }
         if let Some(plan) = &mut work.plan {
-            plan.analyse(&mut self.networks, &pack, &work.layout)?;
+            plan.analyse(&self.networks, &work.layout)?;
         }
         Ok(work)
     }
 
     fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
-        if !work.whole {
-            let kind = if work.plan.is_some() { Kind::Fast } else { Kind::Whole };
-            // Latents alone are synthesised all together, wherever slices end.
-            let parts = if work.plan.is_some() { work.layout.parts() } else { std::iter::once(0..work.layout.rows).collect() };
-            let mut y = Vec::new();
-            for rows in parts {
-                let area = Area { x: 0, y: rows.start, width: work.layout.columns, height: rows.len() };
-                y.extend(self.networks.analyse(kind, &self.planes, area, self.pack.prior.channels)?);
-            }
-            (work.y, work.whole) = (y, true);
+        if work.whole {
+            return Ok(());
         }
+        if work.plan.is_some() {
+            let all = vec![true; work.layout.columns * work.layout.rows];
+            for rows in work.layout.parts() {
+                self.networks.analyse_at(&self.planes, rows, &all, &mut work.y)?;
+            }
+        } else {
+            work.y.values = self.networks.analyse(&self.planes)?;
+        }
+        work.whole = true;
         Ok(())
     }
 
@@ -241,8 +244,8 @@ impl Encoder {
                 shape: Shape { width: w, height: rows.len() },
                 groups,
             },
-            y: in_steps(&work.y),
-            base: work.plan.as_ref().map(|p| in_steps(&p.base)).unwrap_or_default(),
+            y: in_steps(&work.y.values),
+            base: work.plan.as_ref().map(|p| in_steps(&p.base.values)).unwrap_or_default(),
             plan: work.plan.as_ref(),
             lambda,
             // Plain rounding errs alike in every kind: there the bytes decide.

@@ -1,9 +1,13 @@
 //! Model packs and the runtime that runs their float networks.
 
+mod integers;
 mod network;
 mod pack;
 mod runtime;
+mod tensors;
 
+pub(crate) use integers::Integers;
 pub use network::Network;
 pub use pack::{Pack, search_path};
 pub use runtime::Runtime;
+pub(crate) use tensors::Tensors;

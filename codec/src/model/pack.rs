@@ -1,5 +1,6 @@
-//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`, and perhaps the two networks in int8.
+//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`, and `networks.safetensors` if it has a prior for kind `motion`.
 
+use super::Integers;
 use crate::error::{Error, Result};
 use crate::prior::Prior;
 use serde::Deserialize;
@@ -13,15 +14,9 @@ pub struct Pack {
     id: [u8; 32],
     pub(crate) analysis: Cow<'static, [u8]>,
     pub(crate) synthesis: Cow<'static, [u8]>,
-    /// The same in int8, for the pictures of frames with slices of kind `motion`.
-    pub(crate) fast: Option<Fast>,
+    /// The same in exact integers, for the pictures of frames with slices of kind `motion`: where the prior has that kind.
+    pub(crate) integers: Option<Integers>,
     pub(crate) prior: Prior,
-}
-
-/// Networks in int8.
-pub(crate) struct Fast {
-    pub analysis: Cow<'static, [u8]>,
-    pub synthesis: Cow<'static, [u8]>,
 }
 
 /// What the codec reads of `model.toml`; the rest is for people.
@@ -39,7 +34,7 @@ struct Files {
     analysis: Cow<'static, [u8]>,
     synthesis: Cow<'static, [u8]>,
     prior: Cow<'static, [u8]>,
-    fast: Option<Fast>,
+    integers: Option<Cow<'static, [u8]>>,
 }
 
 macro_rules! compiled_in {
@@ -53,10 +48,7 @@ macro_rules! compiled_in {
                 analysis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis.onnx"))),
                 synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis.onnx"))),
                 prior: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/prior.safetensors"))),
-                fast: Some(Fast {
-                    analysis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis-int8.onnx"))),
-                    synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis-int8.onnx"))),
-                }),
+                integers: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/networks.safetensors")))),
             }) as &dyn Fn() -> Files,
         )
     }};
@@ -110,12 +102,8 @@ impl Pack {
             let p = folder.join(n);
             std::fs::read(&p).map(Cow::Owned).map_err(|e| Error::Pack(format!("{}: {e}", p.display())))
         };
-        let fast = match (file("analysis-int8.onnx"), file("synthesis-int8.onnx")) {
-            (Ok(analysis), Ok(synthesis)) => Some(Fast { analysis, synthesis }),
-            _ => None,
-        };
         let files = Files {
-            fast,
+            integers: file("networks.safetensors").ok(),
             manifest: file("model.toml")?,
             analysis: file("analysis.onnx")?,
             synthesis: file("synthesis.onnx")?,
@@ -132,12 +120,15 @@ impl Pack {
         }
         // The card may be corrected without making a pack another one: only what computes is hashed.
         let mut hash = blake3::Hasher::new();
-        let fast = f.fast.iter().flat_map(|f| [&f.analysis, &f.synthesis]);
-        for part in [&f.analysis, &f.synthesis, &f.prior].into_iter().chain(fast) {
+        for part in [&f.analysis, &f.synthesis, &f.prior].into_iter().chain(&f.integers) {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         let prior = Prior::parse(&f.prior)?;
-        Ok(Pack { name: manifest.name, id: hash.finalize().into(), analysis: f.analysis, synthesis: f.synthesis, fast: f.fast, prior })
+        let integers = f.integers.map(|i| Integers::parse(&i, prior.channels)).transpose()?;
+        if prior.motion.is_some() && integers.is_none() {
+            return Err(Error::Pack("a prior for kind motion without networks.safetensors".into()));
+        }
+        Ok(Pack { name: manifest.name, id: hash.finalize().into(), analysis: f.analysis, synthesis: f.synthesis, integers, prior })
     }
 
     pub fn name(&self) -> &str {

@@ -1,13 +1,13 @@
 //! Slices of kind `motion`: a reference's picture shifted block by block, copied or coded as a difference of latents.
 //!
-//! Everything that decides a probability is decoded integers (vectors, modes, latents); pictures may differ by a level between machines.
+//! Everything that decides a probability is decoded integers (vectors, modes, latents).
 
-mod boxes;
+mod around;
 pub(crate) mod field;
 mod picture;
 
-pub(crate) use boxes::{Area, boxes, dilate};
-pub(crate) use picture::{Kind, Networks, Pending, compensate};
+pub(crate) use around::{around, dilate};
+pub(crate) use picture::{Base, Networks, Pending, compensate};
 
 use lic_kernels::motion::Vector;
 

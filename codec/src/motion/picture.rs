@@ -1,16 +1,16 @@
 //! The picture of a frame: compensated blocks, synthesis around what is coded, and the blend at the borders between them
 //! (codec/BITSTREAM.md, section "Pictures"). Encoder and decoder make their pictures here.
 
-use super::{Area, Mode, boxes};
+use super::{Mode, around};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
-use crate::model::{Network, Pack, Runtime};
-use crate::prior::Prior;
+use crate::model::{Integers, Network, Pack, Runtime};
 use lic_kernels::motion::{self, Quarters};
 use lic_kernels::planes::Planes;
 use lic_kernels::{Level, shuffle};
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What a frame's picture is made from, beside its latents.
 #[derive(Default)]
@@ -20,13 +20,21 @@ pub(crate) struct Pending {
     pub modes: Vec<Mode>,
     /// The compensated picture, of frames with slices of kind `motion`.
     pub prediction: Option<Planes>,
-    /// Latents before gain of the compensated picture, `[positions][channels]`, at least next to what is coded; empty: still
-    /// to be computed.
-    pub base: Vec<f32>,
+    /// Latents of the compensated picture, as far as they are known already.
+    pub base: Base,
     /// Coded differences of latents.
     pub coded: Coded,
     /// Rows that are made each by themselves; empty: all together. Rows in none of them stay compensated.
     pub alone: Vec<Range<usize>>,
+}
+
+/// Latents before gain at some positions of a picture.
+#[derive(Default)]
+pub(crate) struct Base {
+    /// `[positions][channels]`; empty: none is known.
+    pub values: Vec<f32>,
+    /// Of each position.
+    pub known: Vec<bool>,
 }
 
 /// Differences of latents where they are coded.
@@ -40,57 +48,33 @@ pub(crate) struct Coded {
 
 /// The networks of a pack.
 pub(crate) struct Networks {
-    whole: Pair,
-    /// For frames with slices of kind `motion`; packs may have but one pair.
-    fast: Option<Pair>,
-    packed: Vec<f32>,
-}
-
-struct Pair {
+    pack: Arc<Pack>,
     analysis: Network,
     synthesis: Network,
-}
-
-/// Which of a pack's networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// For frames without slices of kind `motion`: float.
-    Whole,
-    /// For frames with them: int8 if the pack has it.
-    Fast,
+    packed: Vec<f32>,
+    level: Level,
+    threads: usize,
 }
 
 impl Networks {
-    /// `fast`: use the int8 pair where the pack has one. Takes about 200 ms.
-    pub fn new(runtime: &Runtime, pack: &Pack, threads: usize, fast: bool) -> Result<Networks> {
-        let pair = |analysis: &[u8], synthesis: &[u8]| -> Result<Pair> {
-            Ok(Pair { analysis: Network::new(runtime, analysis, threads)?, synthesis: Network::new(runtime, synthesis, threads)? })
-        };
+    /// Takes about 100 ms.
+    pub fn new(runtime: &Runtime, pack: &Arc<Pack>, level: Level, threads: usize) -> Result<Networks> {
         Ok(Networks {
-            whole: pair(&pack.analysis, &pack.synthesis)?,
-            fast: pack.fast.as_ref().filter(|_| fast).map(|f| pair(&f.analysis, &f.synthesis)).transpose()?,
+            analysis: Network::new(runtime, &pack.analysis, threads)?,
+            synthesis: Network::new(runtime, &pack.synthesis, threads)?,
             packed: Vec::new(),
+            pack: pack.clone(),
+            level,
+            threads,
         })
     }
 
-    fn pair(&mut self, kind: Kind) -> &mut Pair {
-        match (&mut self.fast, kind) {
-            (Some(fast), Kind::Fast) => fast,
-            _ => &mut self.whole,
-        }
-    }
-
-    /// Latents before gain, `[positions of the area][m]`, of a part of a picture. What lies outside the area counts as outside the
-    /// picture.
-    pub fn analyse(&mut self, kind: Kind, planes: &Planes, a: Area, m: usize) -> Result<Vec<f32>> {
-        let mut packed = std::mem::take(&mut self.packed);
-        if (a.width * 16, a.height * 16) == (planes.width, planes.height) {
-            shuffle::pack(planes, &mut packed);
-        } else {
-            shuffle::pack(&cut(planes, a), &mut packed);
-        }
-        let n = a.width * a.height;
-        let y = self.pair(kind).analysis.run(&packed, 96, 2 * a.height, 2 * a.width, |t| {
+    /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network.
+    pub fn analyse(&mut self, planes: &Planes) -> Result<Vec<f32>> {
+        let m = self.pack.prior.channels;
+        shuffle::pack(planes, &mut self.packed);
+        let n = planes.width / 16 * (planes.height / 16);
+        self.analysis.run(&self.packed, 96, planes.height / 8, planes.width / 8, |t| {
             if t.len() != m * n {
                 return Err(Error::Pack("analysis gives a tensor of another size".into()));
             }
@@ -101,61 +85,73 @@ impl Networks {
                 }
             }
             Ok(y)
-        })?;
-        self.packed = packed;
-        y
+        })?
+    }
+
+    fn integers(&self) -> Result<&Integers> {
+        // Packs with a prior for kind motion have them; the decoder asks before it reads such a slice.
+        self.pack.integers.as_ref().ok_or_else(|| Error::Pack("no integer networks".into()))
+    }
+
+    /// Adds to `base` what it lacks of the set positions in `rows`, which count as a picture of their own, by the integer network.
+    pub fn analyse_at(&self, planes: &Planes, rows: Range<usize>, map: &[bool], base: &mut Base) -> Result<()> {
+        let (columns, m) = (planes.width / 16, self.pack.prior.channels);
+        let n = columns * (planes.height / 16);
+        base.values.resize(n * m, 0.0);
+        base.known.resize(n, false);
+        let first = rows.start * columns;
+        let wanted: Vec<u32> = (first..rows.end * columns).filter(|&p| map[p] && !base.known[p]).map(|p| (p - first) as u32).collect();
+        let y = self.integers()?.analysis.run(self.level, self.threads, planes, rows, &wanted);
+        for (p, y) in wanted.iter().map(|&p| p as usize + first).zip(y.chunks_exact(m)) {
+            base.values[p * m..][..m].copy_from_slice(y);
+            base.known[p] = true;
+        }
+        Ok(())
     }
 
     /// Makes the picture of a frame of `columns` latent columns.
-    pub fn make(&mut self, prior: &Prior, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
-        let m = prior.channels;
+    pub fn make(&mut self, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
+        let m = self.pack.prior.channels;
         let rows = frame.latents.len() / m / columns;
-        let Pending { step, modes, prediction, base: known, coded, alone } = pending;
-        let whole = Area { x: 0, y: 0, width: columns, height: rows };
+        let Pending { step, modes, prediction, mut base, coded, alone } = pending;
+        let Some(mut picture) = prediction else { return self.synthesise(frame, columns, rows) };
         let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
-        let Some(mut picture) = prediction else {
-            let at = |p: usize, row: &mut [f32]| own(frame, m, p, row);
-            self.synthesise(Kind::Whole, whole, columns, m, at, &mut synthesised)?;
-            return Ok(synthesised);
-        };
         let map: Vec<bool> = modes.iter().map(|m| *m != Mode::Copy).collect();
         let mut row_of = vec![u32::MAX; modes.len()];
         coded.positions.iter().enumerate().for_each(|(row, &p)| row_of[p as usize] = row as u32);
         // From latents before gain to what synthesis takes.
+        let prior = &self.pack.prior;
         let scale: Vec<f32> =
             prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
         let all = 0..rows;
         let parts = if alone.is_empty() { std::slice::from_ref(&all) } else { &alone[..] };
-        for (area, wide) in parts.iter().flat_map(|r| boxes(&map, columns, r.clone())) {
-            let base = if !known.is_empty() || area.positions(columns).all(|p| modes[p] == Mode::Own) {
-                Vec::new()
-            } else {
-                self.analyse(Kind::Fast, &picture, wide, m)?
-            };
-            let at = |p: usize, row: &mut [f32]| {
+        for rows in parts {
+            let first = rows.start * columns;
+            let positions = around(&map[first..rows.end * columns], columns);
+            let mut wanted = vec![false; modes.len()];
+            let places = positions.iter().map(|p| p.at as usize + first);
+            places.clone().filter(|&p| modes[p] != Mode::Own).for_each(|p| wanted[p] = true);
+            self.analyse_at(&picture, rows.clone(), &wanted, &mut base)?;
+            let mut latents = vec![0f32; positions.len() * m];
+            for (p, row) in places.zip(latents.chunks_exact_mut(m)) {
                 if modes[p] == Mode::Own {
-                    return own(frame, m, p, row);
+                    own(frame, m, p, row);
+                    continue;
                 }
-                let base = if known.is_empty() {
-                    &base[((p / columns - wide.y) * wide.width + p % columns - wide.x) * m..]
-                } else {
-                    &known[p * m..]
-                };
-                row.iter_mut().zip(base).zip(&scale).for_each(|((r, b), s)| *r = b * s);
+                row.iter_mut().zip(&base.values[p * m..]).zip(&scale).for_each(|((r, b), s)| *r = b * s);
                 if row_of[p] != u32::MAX {
                     let d = &coded.difference[row_of[p] as usize * m..];
                     row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
                 }
-            };
-            self.synthesise(Kind::Fast, area, columns, m, at, &mut synthesised)?;
+            }
+            self.integers()?.synthesis.run(self.level, self.threads, &positions, &latents, rows.clone(), &mut synthesised);
         }
         if alone.is_empty() {
             motion::blend(&synthesised, &map, &mut picture);
         }
         for rows in alone {
-            let area = Area { x: 0, y: rows.start, width: columns, height: rows.len() };
-            let mut part = cut(&picture, area);
-            motion::blend(&cut(&synthesised, area), &map[rows.start * columns..rows.end * columns], &mut part);
+            let mut part = lines(&picture, &rows);
+            motion::blend(&lines(&synthesised, &rows), &map[rows.start * columns..rows.end * columns], &mut part);
             let (y, c) = (256 * columns * rows.start, 64 * columns * rows.start);
             picture.y[y..y + part.y.len()].copy_from_slice(&part.y);
             picture.u[c..c + part.u.len()].copy_from_slice(&part.u);
@@ -164,35 +160,29 @@ impl Networks {
         Ok(picture)
     }
 
-    /// Synthesis of one area into `out`; `at` fills the latents of a position of the frame.
-    fn synthesise(
-        &mut self,
-        kind: Kind,
-        a: Area,
-        columns: usize,
-        m: usize,
-        at: impl Fn(usize, &mut [f32]),
-        out: &mut Planes,
-    ) -> Result<()> {
-        let n = a.width * a.height;
+    /// A whole picture from a frame's own latents, by the float network.
+    fn synthesise(&mut self, frame: &HeldFrame, columns: usize, rows: usize) -> Result<Planes> {
+        let (n, m) = (columns * rows, self.pack.prior.channels);
+        let mut out = Planes::for_size(16 * columns, 16 * rows);
         let (mut x, mut row) = (vec![0f32; m * n], vec![0f32; m]);
-        for (i, p) in a.positions(columns).enumerate() {
-            at(p, &mut row);
-            row.iter().enumerate().for_each(|(c, &v)| x[c * n + i] = v);
+        for p in 0..n {
+            own(frame, m, p, &mut row);
+            row.iter().enumerate().for_each(|(c, &v)| x[c * n + p] = v);
         }
-        let (w8, h8, stride) = (2 * a.width, 2 * a.height, out.width);
-        self.pair(kind).synthesis.run(&x, m, a.height, a.width, |t| {
+        let (w8, h8) = (2 * columns, 2 * rows);
+        self.synthesis.run(&x, m, rows, columns, |t| {
             if t.len() != 96 * w8 * h8 {
                 return Err(Error::Pack("synthesis gives a tensor of another size".into()));
             }
             let (luma, chroma) = t.split_at(64 * w8 * h8);
             let (u, v) = chroma.split_at(16 * w8 * h8);
-            let (w, h, cs) = (16 * a.width, 16 * a.height, stride / 2);
-            shuffle::depth_to_plane::<8>(luma, w8, h8, &mut out.y[16 * (a.y * stride + a.x)..], stride, 1, w, h);
-            shuffle::depth_to_plane::<4>(u, w8, h8, &mut out.u[8 * (a.y * cs + a.x)..], cs, 1, w / 2, h / 2);
-            shuffle::depth_to_plane::<4>(v, w8, h8, &mut out.v[8 * (a.y * cs + a.x)..], cs, 1, w / 2, h / 2);
+            let (w, h, cs) = (16 * columns, 16 * rows, out.width / 2);
+            shuffle::depth_to_plane::<8>(luma, w8, h8, &mut out.y, out.width, 1, w, h);
+            shuffle::depth_to_plane::<4>(u, w8, h8, &mut out.u, cs, 1, w / 2, h / 2);
+            shuffle::depth_to_plane::<4>(v, w8, h8, &mut out.v, cs, 1, w / 2, h / 2);
             Ok(())
-        })?
+        })??;
+        Ok(out)
     }
 }
 
@@ -200,26 +190,18 @@ fn own(frame: &HeldFrame, m: usize, p: usize, row: &mut [f32]) {
     row.iter_mut().zip(&frame.latents[p * m..]).for_each(|(r, &v)| *r = v as f32 * (1.0 / 65536.0));
 }
 
-/// A part of a picture as a picture of its own.
-fn cut(p: &Planes, a: Area) -> Planes {
-    let mut out = Planes::for_size(16 * a.width, 16 * a.height);
-    let part = |from: &[u8], stride: usize, b: usize, to: &mut [u8]| {
-        for (line, to) in from[b * (a.y * stride + a.x)..].chunks(stride).zip(to.chunks_exact_mut(b * a.width)) {
-            to.copy_from_slice(&line[..b * a.width]);
-        }
-    };
-    part(&p.y, p.width, 16, &mut out.y);
-    part(&p.u, p.width / 2, 8, &mut out.u);
-    part(&p.v, p.width / 2, 8, &mut out.v);
-    out
+/// Rows of latent positions of a picture as a picture of their own.
+fn lines(p: &Planes, rows: &Range<usize>) -> Planes {
+    let part = |from: &[u8], size: usize| from[rows.start * size * p.width / 16..rows.end * size * p.width / 16].to_vec();
+    Planes { y: part(&p.y, 256), u: part(&p.u, 64), v: part(&p.v, 64), height: 16 * rows.len(), ..Planes::for_size(p.width, 0) }
 }
 
 impl HeldFrame {
     /// Its picture, made now if it was not yet.
-    pub fn picture(&mut self, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<&Planes> {
+    pub fn picture(&mut self, networks: &mut Networks, columns: usize) -> Result<&Planes> {
         if let Picture::Pending(p) = &mut self.picture {
             let pending = std::mem::take(p);
-            self.picture = Picture::Made(networks.make(prior, self, pending, columns)?);
+            self.picture = Picture::Made(networks.make(self, pending, columns)?);
         }
         match &self.picture {
             Picture::Made(p) => Ok(p),
@@ -230,8 +212,8 @@ impl HeldFrame {
 
 impl Held {
     /// The picture of a held frame, made now if it was not yet.
-    pub fn picture(&mut self, number: u32, networks: &mut Networks, prior: &Prior, columns: usize) -> Result<Option<&Planes>> {
-        self.get_mut(number).map(|f| f.picture(networks, prior, columns)).transpose()
+    pub fn picture(&mut self, number: u32, networks: &mut Networks, columns: usize) -> Result<Option<&Planes>> {
+        self.get_mut(number).map(|f| f.picture(networks, columns)).transpose()
     }
 
     /// The picture of a held frame that was made before.

@@ -2,11 +2,12 @@
 
 use super::{FLAGS, Hyper, Inter, Intra, MotionPrior, Prior, Tables};
 use crate::bitstream::{GROUPS, STEPS};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::model::Tensors;
 use lic_kernels::{Depthwise, Linear};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
-struct Source<'a>(SafeTensors<'a>);
+struct Source<'a>(Tensors<'a>);
 
 /// Weights `[outputs][inputs]` with their bias and shift.
 struct Layer {
@@ -17,68 +18,36 @@ struct Layer {
     shift: Vec<u8>,
 }
 
-fn bad(name: &str, what: impl std::fmt::Display) -> Error {
-    Error::Pack(format!("prior.safetensors: {name}: {what}"))
-}
-
 impl Source<'_> {
-    fn bytes(&self, name: &str, dtype: Dtype) -> Result<(Vec<usize>, &[u8])> {
-        let t = self.0.tensor(name).map_err(|e| bad(name, e))?;
-        if t.dtype() != dtype {
-            return Err(bad(name, format!("{:?} where {dtype:?} is needed", t.dtype())));
-        }
-        Ok((t.shape().to_vec(), t.data()))
-    }
-
-    fn u8(&self, name: &str) -> Result<Vec<u8>> {
-        Ok(self.bytes(name, Dtype::U8)?.1.to_vec())
-    }
-
-    fn u16(&self, name: &str) -> Result<Vec<u16>> {
-        Ok(self.bytes(name, Dtype::U16)?.1.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect())
-    }
-
-    fn i16(&self, name: &str) -> Result<Vec<i16>> {
-        Ok(self.bytes(name, Dtype::I16)?.1.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect())
-    }
-
-    fn i32(&self, name: &str) -> Result<Vec<i32>> {
-        Ok(self.bytes(name, Dtype::I32)?.1.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-    }
-
-    fn f32(&self, name: &str) -> Result<Vec<f32>> {
-        Ok(self.bytes(name, Dtype::F32)?.1.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-    }
-
     fn layer(&self, name: &str) -> Result<Layer> {
-        let (shape, data) = self.bytes(&format!("{name}.weight"), Dtype::I8)?;
-        let [o, i] = shape[..] else { return Err(bad(name, "weights are not a matrix")) };
-        let (bias, shift) = (self.i32(&format!("{name}.bias"))?, self.u8(&format!("{name}.shift"))?);
+        let (shape, data) = self.0.bytes(&format!("{name}.weight"), Dtype::I8)?;
+        let [o, i] = shape[..] else { return Err(self.0.bad(name, "weights are not a matrix")) };
+        let (bias, shift) = (self.0.i32(&format!("{name}.bias"))?, self.0.u8(&format!("{name}.shift"))?);
         Ok(Layer { outputs: o, inputs: i, weights: data.iter().map(|&b| b as i8).collect(), bias, shift })
     }
 
     fn linear(&self, name: &str, inputs: usize, leaky: bool) -> Result<Linear> {
         let l = self.layer(name)?;
         if l.inputs != inputs {
-            return Err(bad(name, format!("{} inputs where {inputs} are needed", l.inputs)));
+            return Err(self.0.bad(name, format!("{} inputs where {inputs} are needed", l.inputs)));
         }
-        Linear::new(l.inputs, l.outputs, &l.weights, &l.bias, &l.shift, leaky).map_err(|e| bad(name, e.0))
+        Linear::new(l.inputs, l.outputs, &l.weights, &l.bias, &l.shift, leaky).map_err(|e| self.0.bad(name, e.0))
     }
 
     fn depthwise(&self, name: &str, channels: usize) -> Result<Depthwise> {
         let l = self.layer(name)?;
         if l.inputs != 9 || l.outputs != channels {
-            return Err(bad(name, format!("{} channels of {} taps where {channels} of 9 are needed", l.outputs, l.inputs)));
+            return Err(self.0.bad(name, format!("{} channels of {} taps where {channels} of 9 are needed", l.outputs, l.inputs)));
         }
-        Depthwise::new(l.outputs, &l.weights, &l.bias, &l.shift).map_err(|e| bad(name, e.0))
+        Depthwise::new(l.outputs, &l.weights, &l.bias, &l.shift).map_err(|e| self.0.bad(name, e.0))
     }
 
     /// The first layer of a context takes its bias by step.
     fn context_bias(&self, name: &str, layer: &Linear) -> Result<Vec<i32>> {
         let name = format!("{name}.step_bias");
-        let v = self.i32(&name)?;
+        let v = self.0.i32(&name)?;
         if v.len() != STEPS * layer.outputs() || !v.chunks_exact(layer.outputs()).all(|b| layer.takes_bias(b)) {
-            return Err(bad(&name, "wrong size, or sums do not fit int32"));
+            return Err(self.0.bad(&name, "wrong size, or sums do not fit int32"));
         }
         Ok(v)
     }
@@ -89,10 +58,10 @@ impl Source<'_> {
         let analysis1 = self.linear(&n("analysis1"), 4 * analysis0.outputs(), false)?;
         let synthesis = self.linear(&n("synthesis"), analysis1.outputs(), true)?;
         let smooth = self.depthwise(&n("smooth"), synthesis.outputs() / 4)?;
-        let (mean, scale) = (self.i16(&n("mean"))?, self.u8(&n("scale"))?);
+        let (mean, scale) = (self.0.i16(&n("mean"))?, self.0.u8(&n("scale"))?);
         let size = STEPS * synthesis.inputs();
         if mean.len() != size || scale.len() != size || scale.iter().any(|&s| s > 63) {
-            return Err(bad(name, "distribution of the hyper latents"));
+            return Err(self.0.bad(name, "distribution of the hyper latents"));
         }
         Ok(Hyper { analysis0, analysis1, synthesis, smooth, mean, scale })
     }
@@ -107,7 +76,7 @@ impl Source<'_> {
         let second0 = self.linear(&n("second0"), context1.outputs() + 2 * m, true)?;
         let second1 = self.linear(&n("second1"), second0.outputs(), false)?;
         if first.outputs() != 3 * m || second1.outputs() != 3 * m {
-            return Err(bad(name, "heads do not fit the channels"));
+            return Err(self.0.bad(name, "heads do not fit the channels"));
         }
         Ok(Inter {
             context_bias: self.context_bias(&n("context0"), &context0)?,
@@ -124,22 +93,22 @@ impl Source<'_> {
 
     /// A factor for each step.
     fn by_step(&self, name: &str) -> Result<[f32; STEPS]> {
-        let v: [f32; STEPS] = self.f32(name)?.try_into().map_err(|_| bad(name, "not a value for each step"))?;
-        if v.iter().any(|v| !v.is_finite() || *v < 0.0) { Err(bad(name, "impossible values")) } else { Ok(v) }
+        let v: [f32; STEPS] = self.0.f32(name)?.try_into().map_err(|_| self.0.bad(name, "not a value for each step"))?;
+        if v.iter().any(|v| !v.is_finite() || *v < 0.0) { Err(self.0.bad(name, "impossible values")) } else { Ok(v) }
     }
 }
 
 impl Prior {
     pub fn parse(bytes: &[u8]) -> Result<Prior> {
-        let s = Source(SafeTensors::deserialize(bytes).map_err(|e| Error::Pack(format!("prior.safetensors: {e}")))?);
-        let gain = s.f32("gain")?;
+        let s = Source(Tensors::parse("prior.safetensors", bytes)?);
+        let gain = s.0.f32("gain")?;
         let channels = gain.len() / STEPS;
         if channels == 0 || !channels.is_multiple_of(2 * GROUPS) || gain.len() != STEPS * channels || gain.iter().any(|g| !g.is_finite()) {
-            return Err(bad("gain", "wrong size or values"));
+            return Err(s.0.bad("gain", "wrong size or values"));
         }
-        let step_size = s.i32("step_size")?;
+        let step_size = s.0.i32("step_size")?;
         if step_size.len() != gain.len() || step_size.iter().any(|&d| !(16..131072).contains(&d)) {
-            return Err(bad("step_size", "wrong size or values"));
+            return Err(s.0.bad("step_size", "wrong size or values"));
         }
         let m = channels;
 
@@ -149,7 +118,7 @@ impl Prior {
         let second0 = s.linear("intra.second0", context.outputs() + m, true)?;
         let second1 = s.linear("intra.second1", second0.outputs(), false)?;
         if first.outputs() != 2 * m || second1.outputs() != 2 * m {
-            return Err(bad("intra", "heads do not fit the channels"));
+            return Err(s.0.bad("intra", "heads do not fit the channels"));
         }
         let intra = Intra {
             context_bias: s.context_bias("intra.context", &context)?,
@@ -162,7 +131,7 @@ impl Prior {
         };
 
         let inter = s.inter("inter", m, 2)?;
-        let motion = match s.0.tensor("motion.context0.weight") {
+        let motion = match s.0.all.tensor("motion.context0.weight") {
             Ok(_) => Some(MotionPrior {
                 inter: s.inter("motion", m, 3)?,
                 pixel_error: s.by_step("motion.pixel_error")?,
@@ -171,19 +140,19 @@ impl Prior {
             Err(_) => None,
         };
 
-        let tables = Tables::new(&s.i16("cdf.low")?, &s.u16("cdf.entries")?, &s.u8("cdf.raw")?, s.u16("cdf.data")?);
-        let lambda = s.f32("lambda")?;
+        let tables = Tables::new(&s.0.i16("cdf.low")?, &s.0.u16("cdf.entries")?, &s.0.u8("cdf.raw")?, s.0.u16("cdf.data")?);
+        let lambda = s.0.f32("lambda")?;
         let lambda = lambda.chunks_exact(STEPS).map(|c| c.try_into().expect("STEPS values")).collect::<Vec<[f32; STEPS]>>();
         Ok(Prior {
             channels,
             intra,
             inter,
             motion,
-            tables: tables.ok_or_else(|| bad("cdf", "inconsistent tables"))?,
-            skip_init: s.u16("skip_init")?.try_into().map_err(|_| bad("skip_init", "not 16 values"))?,
+            tables: tables.ok_or_else(|| s.0.bad("cdf", "inconsistent tables"))?,
+            skip_init: s.0.u16("skip_init")?.try_into().map_err(|_| s.0.bad("skip_init", "not 16 values"))?,
             gain,
             step_size,
-            lambda: lambda.try_into().map_err(|_| bad("lambda", "not two rows"))?,
+            lambda: lambda.try_into().map_err(|_| s.0.bad("lambda", "not two rows"))?,
         })
     }
 }

@@ -8,8 +8,7 @@ pub(super) use decide::Moved;
 pub(super) use outcome::Outcome;
 
 use crate::held::HeldFrame;
-use crate::model::Pack;
-use crate::motion::{self, Kind, Networks, boxes};
+use crate::motion::{self, Base, Networks};
 use crate::prior::Kernels;
 use lic_kernels::motion::{Quarters, SearchPlane, Vector, block_error};
 use lic_kernels::planes::Planes;
@@ -27,8 +26,8 @@ pub(super) struct Plan {
     pub excess: Vec<f32>,
     /// Positions where copying errs enough that coding may pay.
     pub candidates: Vec<bool>,
-    /// Latents before gain of the compensated picture, `[positions][channels]`, around candidates.
-    pub base: Vec<f32>,
+    /// Latents before gain of the compensated picture, at candidates.
+    pub base: Base,
 }
 
 /// How a frame lies in its slices.
@@ -122,16 +121,14 @@ impl Plan {
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
         let mut candidates: Vec<bool> = copy_error.iter().map(|&e| e > LEAST_BITS * prices.bit).collect();
         layout.strips.iter().filter(|s| s.anew).for_each(|s| candidates[s.rows.start * w..s.rows.end * w].fill(true));
-        Plan { reference: frame.number, vectors, prediction, copy_error, excess: Vec::new(), candidates, base: Vec::new() }
+        Plan { reference: frame.number, vectors, prediction, copy_error, excess: Vec::new(), candidates, base: Base::default() }
     }
 
     /// Fills in `base`.
-    pub fn analyse(&mut self, networks: &mut Networks, pack: &Pack, layout: &Layout) -> crate::error::Result<()> {
-        // As far as synthesis will look: codec/BITSTREAM.md, section "Pictures".
+    pub fn analyse(&mut self, networks: &Networks, layout: &Layout) -> crate::error::Result<()> {
         let (w, mut map) = (layout.columns, self.candidates.clone());
         layout.strips.iter().filter(|s| s.anew).for_each(|s| map[s.rows.start * w..s.rows.end * w].fill(false));
-        self.base = analyse_around(networks, pack, &self.prediction, &map, layout)?;
-        Ok(())
+        layout.parts().into_iter().try_for_each(|rows| networks.analyse_at(&self.prediction, rows, &map, &mut self.base))
     }
 }
 
@@ -140,27 +137,6 @@ const BAND: usize = 16;
 
 /// A coded block costs at least about so many bits: where copying errs less than they are worth nothing else is tried.
 const LEAST_BITS: f32 = 8.0;
-
-/// Latents before gain of a picture, `[positions][channels]`, right at the set positions and their neighbours.
-pub(super) fn analyse_around(
-    networks: &mut Networks,
-    pack: &Pack,
-    planes: &Planes,
-    map: &[bool],
-    layout: &Layout,
-) -> crate::error::Result<Vec<f32>> {
-    let (m, w, h) = (pack.prior.channels, layout.columns, layout.rows);
-    let mut out = vec![0f32; m * w * h];
-    for (area, wide) in layout.parts().into_iter().flat_map(|rows| boxes(map, w, rows)) {
-        let y = networks.analyse(Kind::Fast, planes, wide, m)?;
-        // The rim lacks its neighbours, and may lie in the next box.
-        for p in area.positions(w) {
-            let row = (p / w - wide.y) * wide.width + p % w - wide.x;
-            out[p * m..][..m].copy_from_slice(&y[row * m..][..m]);
-        }
-    }
-    Ok(out)
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,131 @@
+//! Analysis: samples of a picture -> latents before gain.
+
+use super::matrix::In;
+use super::{Block, Matrix, Out, Rows, ZERO, shares};
+use crate::planes::Planes;
+use crate::{Level, linear::BadWeights};
+use std::ops::Range;
+
+/// 96 samples of each place at 1/8 -> channels; blocks; the four places of a latent position -> latents.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    first: Matrix,
+    blocks: Vec<Block>,
+    last: Matrix,
+}
+
+/// Samples of a place: 8x8 of luma, 4x4 of each chroma.
+pub(crate) const SAMPLES: usize = 96;
+/// Rows that pass through the first layer together.
+const TILE: usize = 48;
+
+impl Analysis {
+    pub fn new(first: Matrix, blocks: Vec<Block>, last: Matrix) -> Result<Analysis, BadWeights> {
+        let c = first.outputs();
+        let fits = first.inputs() == SAMPLES && first.wide && last.wide && last.inputs() == 4 * c;
+        if !fits || blocks.is_empty() || blocks.iter().any(|b| b.channels() != c) {
+            return Err(BadWeights("shape"));
+        }
+        Ok(Analysis { first, blocks, last })
+    }
+
+    pub fn latents(&self) -> usize {
+        self.last.outputs()
+    }
+
+    /// Latents before gain at `wanted`, `[wanted][latents]`: raster indices of positions (16x16 samples) in the rows `lines` of a picture,
+    /// counted from the first of these rows. What lies outside of `lines` counts as outside the picture.
+    pub fn run(&self, level: Level, threads: usize, planes: &Planes, lines: Range<usize>, wanted: &[u32]) -> Vec<f32> {
+        let (width, height, c, m) = (planes.width / 8, 2 * lines.len(), self.first.outputs(), self.latents());
+        let (rows, within) = rings(width, height, wanted, self.blocks.len());
+        let n = rows.len();
+        let mut stream = vec![0i16; n * c];
+        let (mut x, mut y) = (vec![ZERO; (n + 1) * c], vec![ZERO; (n + 1) * c]);
+        std::thread::scope(|s| {
+            let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
+            let mut parts = Vec::new();
+            for part in shares(n, threads, TILE) {
+                let (here, rest) = stream.split_at_mut(part.len() * c);
+                let (into, others) = bytes.split_at_mut(part.len() * c);
+                (stream, bytes) = (rest, others);
+                parts.push((part.start, here, into));
+            }
+            let run = |(from, stream, bytes): (usize, &mut [i16], &mut [u8])| {
+                let mut samples = vec![0i16; TILE * SAMPLES];
+                for (i, (stream, bytes)) in stream.chunks_mut(TILE * c).zip(bytes.chunks_mut(TILE * c)).enumerate() {
+                    let samples = &mut samples[..stream.len() / c * SAMPLES];
+                    for (j, to) in samples.chunks_exact_mut(SAMPLES).enumerate() {
+                        let (px, py) = rows.place(from + i * TILE + j);
+                        take(planes, px, py + 2 * lines.start, to);
+                    }
+                    self.first.apply(level, In::Words(samples), Out::Words(stream));
+                    self.blocks[0].enter(level, stream, bytes);
+                }
+            };
+            let here = parts.pop();
+            for part in parts {
+                s.spawn(move || run(part));
+            }
+            here.into_iter().for_each(run);
+        });
+        for (i, block) in self.blocks.iter().enumerate() {
+            let needed = within[self.blocks.len() - 1 - i];
+            let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));
+            block.apply(level, threads, &rows, needed, &x, &mut stream, next);
+            std::mem::swap(&mut x, &mut y);
+        }
+        let mut out = vec![0f32; wanted.len() * m];
+        self.last.apply(level, In::Words(&stream[..wanted.len() * 4 * c]), Out::Floats(&mut out));
+        out
+    }
+}
+
+/// The four places of each wanted position, then those at most 1, 2, ... places away; how many rows lie within each distance.
+fn rings(width: usize, height: usize, wanted: &[u32], most: usize) -> (Rows, Vec<usize>) {
+    let mut at = Vec::with_capacity(4 * wanted.len());
+    let mut seen = vec![false; width * height];
+    for &p in wanted {
+        let (px, py) = (p as usize % (width / 2) * 2, p as usize / (width / 2) * 2);
+        for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let q = (py + dy) * width + px + dx;
+            seen[q] = true;
+            at.push(q as u32);
+        }
+    }
+    let mut within = vec![at.len()];
+    let mut from = 0;
+    for _ in 0..most {
+        let until = at.len();
+        for i in from..until {
+            let (px, py) = (at[i] as usize % width, at[i] as usize / width);
+            for qy in py.saturating_sub(1)..(py + 2).min(height) {
+                for qx in px.saturating_sub(1)..(px + 2).min(width) {
+                    let q = qy * width + qx;
+                    if !seen[q] {
+                        seen[q] = true;
+                        at.push(q as u32);
+                    }
+                }
+            }
+        }
+        from = until;
+        within.push(at.len());
+    }
+    (Rows::new(width, height, at), within)
+}
+
+/// The samples of a place.
+fn take(planes: &Planes, x: usize, y: usize, to: &mut [i16]) {
+    let (luma, chroma) = to.split_at_mut(64);
+    for (line, to) in luma.chunks_exact_mut(8).enumerate() {
+        let from = &planes.y[(8 * y + line) * planes.width + 8 * x..][..8];
+        to.iter_mut().zip(from).for_each(|(t, &f)| *t = f as i16);
+    }
+    let (u, v) = chroma.split_at_mut(16);
+    for (plane, to) in [(&planes.u, u), (&planes.v, v)] {
+        for (line, to) in to.chunks_exact_mut(4).enumerate() {
+            let from = &plane[(4 * y + line) * planes.width / 2 + 4 * x..][..4];
+            to.iter_mut().zip(from).for_each(|(t, &f)| *t = f as i16);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! AVX2 and AVX-512 VNNI twins of the integer networks' layers.
+
+use super::around::{Around, GROUP};
+use super::matrix::{BLOCK, In, Matrix, Out, finish};
+use super::{Rows, SLOPE, ZERO, ZERO_LEAKY, block};
+use std::arch::x86_64::*;
+
+/// # Safety
+/// The processor has AVX2; `x` and `out` hold `rows` rows, of the kind that the layer takes.
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn avx2(l: &Matrix, x: In, rows: usize, mut out: Out) {
+    const ROWS: usize = 4;
+    let (from, wide) = bytes(x);
+    let (stride, k) = (l.inputs << wide as usize, l.packed.len() / l.outputs);
+    let ones = _mm256_set1_epi16(1);
+    for r in (0..rows).step_by(ROWS) {
+        let n = ROWS.min(rows - r);
+        for b in 0..l.outputs / BLOCK {
+            // SAFETY: block b spans k * BLOCK words of the weights and BLOCK of the bias; row r + i is whole for i < n, and i is cut to
+            // n - 1.
+            let sums = unsafe {
+                let w = l.packed.as_ptr().add(b * k * BLOCK) as *const __m256i;
+                let bias = l.bias.as_ptr().add(b * BLOCK) as *const __m256i;
+                let row: [*const i32; ROWS] = std::array::from_fn(|i| from.add((r + i.min(n - 1)) * stride) as *const i32);
+                let mut sum = [[_mm256_loadu_si256(bias), _mm256_loadu_si256(bias.add(1))]; ROWS];
+                for k in 0..k {
+                    let w = [_mm256_loadu_si256(w.add(2 * k)), _mm256_loadu_si256(w.add(2 * k + 1))];
+                    for i in 0..ROWS {
+                        let v = _mm256_set1_epi32(row[i].add(k).read_unaligned());
+                        for h in 0..2 {
+                            // Two products of bytes fit int16: Matrix::new saw to that.
+                            let pairs =
+                                if wide { _mm256_madd_epi16(v, w[h]) } else { _mm256_madd_epi16(_mm256_maddubs_epi16(v, w[h]), ones) };
+                            sum[i][h] = _mm256_add_epi32(sum[i][h], pairs);
+                        }
+                    }
+                }
+                sum
+            };
+            for (i, s) in sums.iter().enumerate().take(n) {
+                let mut sum = [0i32; BLOCK];
+                // SAFETY: sum is 64 bytes.
+                unsafe {
+                    _mm256_storeu_si256(sum.as_mut_ptr() as *mut __m256i, s[0]);
+                    _mm256_storeu_si256(sum.as_mut_ptr().add(8) as *mut __m256i, s[1]);
+                }
+                finish(&sum, &l.scale[b * BLOCK..][..BLOCK], &mut out, (r + i) * l.outputs + b * BLOCK);
+            }
+        }
+    }
+}
+
+fn bytes(x: In) -> (*const u8, bool) {
+    match x {
+        In::Bytes(x) => (x.as_ptr(), false),
+        In::Words(x) => (x.as_ptr() as *const u8, true),
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `x` and `out` hold `rows` rows, of the kind that the layer takes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(crate) unsafe fn vnni(l: &Matrix, x: In, rows: usize, out: Out) {
+    let (from, wide) = bytes(x);
+    let blocks = l.outputs / BLOCK;
+    // Sums of 24 registers hide the latency of the multiply-add.
+    // SAFETY: the caller's.
+    unsafe {
+        match (wide, blocks % 4, blocks % 3) {
+            (false, 0, _) => tiles::<6, 4, false>(l, from, rows, out),
+            (true, 0, _) => tiles::<6, 4, true>(l, from, rows, out),
+            (false, _, 0) => tiles::<8, 3, false>(l, from, rows, out),
+            (true, _, 0) => tiles::<8, 3, true>(l, from, rows, out),
+            (false, ..) => tiles::<12, 1, false>(l, from, rows, out),
+            (true, ..) => tiles::<12, 1, true>(l, from, rows, out),
+        }
+    }
+}
+
+/// R rows times C blocks at a time.
+///
+/// # Safety
+/// As [`vnni`]; C divides the number of blocks.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn tiles<const R: usize, const C: usize, const WIDE: bool>(l: &Matrix, from: *const u8, rows: usize, mut out: Out) {
+    let (stride, k) = (l.inputs << WIDE as usize, l.packed.len() / l.outputs);
+    for r in (0..rows).step_by(R) {
+        let n = R.min(rows - r);
+        for b in (0..l.outputs / BLOCK).step_by(C) {
+            // SAFETY: as in avx2, with C blocks from b.
+            unsafe {
+                let w: [*const __m512i; C] = std::array::from_fn(|c| l.packed.as_ptr().add((b + c) * k * BLOCK) as *const __m512i);
+                let row: [*const i32; R] = std::array::from_fn(|i| from.add((r + i.min(n - 1)) * stride) as *const i32);
+                let bias: [__m512i; C] =
+                    std::array::from_fn(|c| _mm512_loadu_si512(l.bias.as_ptr().add((b + c) * BLOCK) as *const __m512i));
+                let mut sum = [bias; R];
+                for k in 0..k {
+                    let w: [__m512i; C] = std::array::from_fn(|c| _mm512_loadu_si512(w[c].add(k)));
+                    for i in 0..R {
+                        let v = _mm512_set1_epi32(row[i].add(k).read_unaligned());
+                        for c in 0..C {
+                            sum[i][c] =
+                                if WIDE { _mm512_dpwssd_epi32(sum[i][c], v, w[c]) } else { _mm512_dpbusd_epi32(sum[i][c], v, w[c]) };
+                        }
+                    }
+                }
+                for (i, sums) in sum.into_iter().enumerate() {
+                    if i < n {
+                        for (c, s) in sums.into_iter().enumerate() {
+                            let scale = _mm512_loadu_ps(l.scale.as_ptr().add((b + c) * BLOCK));
+                            store(s, scale, &mut out, (r + i) * l.outputs + (b + c) * BLOCK);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What [`finish`] does.
+///
+/// # Safety
+/// The processor has AVX-512 F and BW; `out` has BLOCK values from `at`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn store(sum: __m512i, scale: __m512, out: &mut Out, at: usize) {
+    let v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+    let zero = _mm512_setzero_si512();
+    // SAFETY: 16 outputs of each type's size from `at`. Conversion rounds to nearest even, as the processor does unless told otherwise,
+    // and says so itself.
+    unsafe {
+        let round = |v| _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v);
+        match out {
+            Out::Leaky(o) => {
+                let v = round(_mm512_max_ps(v, _mm512_mul_ps(v, _mm512_set1_ps(SLOPE))));
+                let v = _mm512_max_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(ZERO_LEAKY as i32)), zero);
+                _mm_storeu_si128(o.as_mut_ptr().add(at) as *mut __m128i, _mm512_cvtusepi32_epi8(v));
+            }
+            Out::Add(o) => {
+                let p = o.as_mut_ptr().add(at) as *mut __m256i;
+                let v = _mm512_add_epi32(round(v), _mm512_cvtepi16_epi32(_mm256_loadu_si256(p)));
+                _mm256_storeu_si256(p, _mm512_cvtsepi32_epi16(v));
+            }
+            Out::Words(o) => _mm256_storeu_si256(o.as_mut_ptr().add(at) as *mut __m256i, _mm512_cvtsepi32_epi16(round(v))),
+            Out::Codes(o) => {
+                let v = _mm512_max_epi32(round(v), zero);
+                _mm_storeu_si128(o.as_mut_ptr().add(at) as *mut __m128i, _mm512_cvtusepi32_epi8(v));
+            }
+            Out::Floats(o) => _mm512_storeu_ps(o.as_mut_ptr().add(at), v),
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `x` holds the rows and one more, `out` whole rows, of which there are as many from `from`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(crate) unsafe fn around(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+    let c = l.channels;
+    let zero = _mm512_setzero_si512();
+    for (row, out) in out.chunks_exact_mut(c).enumerate() {
+        let near = rows.around(from + row);
+        for group in 0..c.div_ceil(GROUP) {
+            let first = group * GROUP;
+            let mask = if c - first >= GROUP { u64::MAX } else { (1 << (c - first)) - 1 };
+            // SAFETY: masked loads and stores touch the row's channels only; weights, bias and scale have a whole group.
+            unsafe {
+                let tap = |t: usize| _mm512_maskz_loadu_epi8(mask, x.as_ptr().add(near[t] as usize * c + first) as *const i8);
+                let w = l.packed.as_ptr().add(3 * first) as *const __m512i;
+                let bias = l.packed_bias.as_ptr().add(first) as *const __m512i;
+                let mut sum: [__m512i; 4] = std::array::from_fn(|j| _mm512_loadu_si512(bias.add(j)));
+                for taps in 0..3 {
+                    let (a, b, c, d) = if taps < 2 {
+                        (tap(4 * taps), tap(4 * taps + 1), tap(4 * taps + 2), tap(4 * taps + 3))
+                    } else {
+                        (tap(8), zero, zero, zero)
+                    };
+                    let (ab, cd) = (
+                        [_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)],
+                        [_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d)],
+                    );
+                    let four = [
+                        _mm512_unpacklo_epi16(ab[0], cd[0]),
+                        _mm512_unpackhi_epi16(ab[0], cd[0]),
+                        _mm512_unpacklo_epi16(ab[1], cd[1]),
+                        _mm512_unpackhi_epi16(ab[1], cd[1]),
+                    ];
+                    for j in 0..4 {
+                        sum[j] = _mm512_dpbusd_epi32(sum[j], four[j], _mm512_loadu_si512(w.add(4 * taps + j)));
+                    }
+                }
+                let scale = l.packed_scale.as_ptr().add(first);
+                let v: [__m512i; 4] = std::array::from_fn(|j| {
+                    let v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[j]), _mm512_loadu_ps(scale.add(16 * j)));
+                    let v = _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v);
+                    _mm512_add_epi32(v, _mm512_set1_epi32(ZERO as i32))
+                });
+                let bytes = _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+                _mm512_mask_storeu_epi8(out.as_mut_ptr().add(first) as *mut i8, mask, bytes);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX-512 F and BW; both have the same length.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(crate) unsafe fn enter_512(entry: i16, stream: &[i16], out: &mut [u8]) {
+    let (s, o) = (stream.chunks_exact(32), out.chunks_exact_mut(32));
+    let rest = s.remainder();
+    let factor = _mm512_set1_epi16(entry);
+    for (s, o) in s.zip(o) {
+        // SAFETY: 32 values each.
+        unsafe {
+            let v = _mm512_mulhrs_epi16(_mm512_loadu_si512(s.as_ptr() as *const __m512i), factor);
+            let v = _mm256_xor_si256(_mm512_cvtsepi16_epi8(v), _mm256_set1_epi8(-128));
+            _mm256_storeu_si256(o.as_mut_ptr() as *mut __m256i, v);
+        }
+    }
+    let whole = stream.len() - rest.len();
+    block::enter(entry, rest, &mut out[whole..]);
+}
+
+/// # Safety
+/// The processor has AVX2; both have the same length.
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn enter_256(entry: i16, stream: &[i16], out: &mut [u8]) {
+    let (s, o) = (stream.chunks_exact(32), out.chunks_exact_mut(32));
+    let rest = s.remainder();
+    let factor = _mm256_set1_epi16(entry);
+    for (s, o) in s.zip(o) {
+        // SAFETY: 32 values each.
+        unsafe {
+            let p = s.as_ptr() as *const __m256i;
+            let (a, b) = (_mm256_mulhrs_epi16(_mm256_loadu_si256(p), factor), _mm256_mulhrs_epi16(_mm256_loadu_si256(p.add(1)), factor));
+            // Packing works within halves: put them in order again.
+            let v = _mm256_permute4x64_epi64::<0b11011000>(_mm256_packs_epi16(a, b));
+            _mm256_storeu_si256(o.as_mut_ptr() as *mut __m256i, _mm256_xor_si256(v, _mm256_set1_epi8(-128)));
+        }
+    }
+    let whole = stream.len() - rest.len();
+    block::enter(entry, rest, &mut out[whole..]);
+}
