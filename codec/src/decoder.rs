@@ -212,7 +212,7 @@ fn networks<'a>(
     threads: usize,
 ) -> Result<&'a mut Networks> {
     if !slot.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
-        *slot = Some((pack.clone(), Networks::new(runtime, pack, level, threads)?));
+        *slot = Some((pack.clone(), Networks::new(runtime, pack, level, threads, false)?));
     }
     Ok(&mut slot.as_mut().expect("made above").1)
 }

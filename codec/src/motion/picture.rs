@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Integers, Network, Pack, Runtime};
 use lic_kernels::motion::{self, Quarters};
+use lic_kernels::network::Position;
 use lic_kernels::planes::Planes;
 use lic_kernels::{Level, shuffle};
 use std::borrow::Cow;
@@ -49,19 +50,22 @@ pub(crate) struct Coded {
 /// The networks of a pack.
 pub(crate) struct Networks {
     pack: Arc<Pack>,
-    analysis: Network,
-    synthesis: Network,
+    /// Float, for whole pictures at the encoder.
+    analysis: Option<Network>,
+    /// Float, for packs without integer networks.
+    synthesis: Option<Network>,
     packed: Vec<f32>,
     level: Level,
     threads: usize,
 }
 
 impl Networks {
-    /// Takes about 100 ms.
-    pub fn new(runtime: &Runtime, pack: &Arc<Pack>, level: Level, threads: usize) -> Result<Networks> {
+    /// `encoder`: whether whole pictures will be analysed. Takes about 50 ms then.
+    pub fn new(runtime: &Runtime, pack: &Arc<Pack>, level: Level, threads: usize, encoder: bool) -> Result<Networks> {
+        let session = |wanted: bool, model: &[u8]| wanted.then(|| Network::new(runtime, model, threads)).transpose();
         Ok(Networks {
-            analysis: Network::new(runtime, &pack.analysis, threads)?,
-            synthesis: Network::new(runtime, &pack.synthesis, threads)?,
+            analysis: session(encoder, &pack.analysis)?,
+            synthesis: session(pack.integers.is_none(), &pack.synthesis)?,
             packed: Vec::new(),
             pack: pack.clone(),
             level,
@@ -74,7 +78,8 @@ impl Networks {
         let m = self.pack.prior.channels;
         shuffle::pack(planes, &mut self.packed);
         let n = planes.width / 16 * (planes.height / 16);
-        self.analysis.run(&self.packed, 96, planes.height / 8, planes.width / 8, |t| {
+        let network = self.analysis.as_mut().ok_or_else(|| Error::Pack("analysis was not asked for".into()))?;
+        network.run(&self.packed, 96, planes.height / 8, planes.width / 8, |t| {
             if t.len() != m * n {
                 return Err(Error::Pack("analysis gives a tensor of another size".into()));
             }
@@ -160,17 +165,24 @@ impl Networks {
         Ok(picture)
     }
 
-    /// A whole picture from a frame's own latents, by the float network.
+    /// A whole picture from a frame's own latents.
     fn synthesise(&mut self, frame: &HeldFrame, columns: usize, rows: usize) -> Result<Planes> {
         let (n, m) = (columns * rows, self.pack.prior.channels);
         let mut out = Planes::for_size(16 * columns, 16 * rows);
+        let Some(network) = &mut self.synthesis else {
+            let mut latents = vec![0f32; m * n];
+            latents.chunks_exact_mut(m).enumerate().for_each(|(p, row)| own(frame, m, p, row));
+            let positions: Vec<_> = (0..n as u32).map(|at| Position { at, places: 15 }).collect();
+            self.integers()?.whole.run(self.level, self.threads, &positions, &latents, 0..rows, &mut out);
+            return Ok(out);
+        };
         let (mut x, mut row) = (vec![0f32; m * n], vec![0f32; m]);
         for p in 0..n {
             own(frame, m, p, &mut row);
             row.iter().enumerate().for_each(|(c, &v)| x[c * n + p] = v);
         }
         let (w8, h8) = (2 * columns, 2 * rows);
-        self.synthesis.run(&x, m, rows, columns, |t| {
+        network.run(&x, m, rows, columns, |t| {
             if t.len() != 96 * w8 * h8 {
                 return Err(Error::Pack("synthesis gives a tensor of another size".into()));
             }

@@ -1,7 +1,7 @@
 //! Analysis: samples of a picture -> latents before gain.
 
 use super::matrix::In;
-use super::{Block, Matrix, Out, Rows, ZERO, shares};
+use super::{Block, Lane, Matrix, Out, Rows, shares};
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct Analysis {
     first: Matrix,
-    blocks: Vec<Block>,
+    blocks: Vec<Block<u8>>,
     last: Matrix,
 }
 
@@ -20,7 +20,7 @@ pub(crate) const SAMPLES: usize = 96;
 const TILE: usize = 48;
 
 impl Analysis {
-    pub fn new(first: Matrix, blocks: Vec<Block>, last: Matrix) -> Result<Analysis, BadWeights> {
+    pub fn new(first: Matrix, blocks: Vec<Block<u8>>, last: Matrix) -> Result<Analysis, BadWeights> {
         let c = first.outputs();
         let fits = first.inputs() == SAMPLES && first.wide && last.wide && last.inputs() == 4 * c;
         if !fits || blocks.is_empty() || blocks.iter().any(|b| b.channels() != c) {
@@ -40,7 +40,7 @@ impl Analysis {
         let (rows, within) = rings(width, height, wanted, self.blocks.len());
         let n = rows.len();
         let mut stream = vec![0i16; n * c];
-        let (mut x, mut y) = (vec![ZERO; (n + 1) * c], vec![ZERO; (n + 1) * c]);
+        let (mut x, mut y) = (vec![u8::ZERO; (n + 1) * c], vec![u8::ZERO; (n + 1) * c]);
         std::thread::scope(|s| {
             let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
             let mut parts = Vec::new();

@@ -1,103 +1,101 @@
-//! Depthwise 3x3 convolution of bytes: bytes again.
+//! Depthwise 3x3 convolution, of bytes or int16.
 
-use super::{Rows, ZERO};
+use super::{Lane, Rows};
 use crate::{Level, linear::BadWeights};
 
 /// Channels that one step of the AVX-512 twin takes.
 pub(crate) const GROUP: usize = 64;
+/// Channels that one step of the other twins takes.
+pub(crate) const LANES: usize = 16;
 
 /// One layer.
 #[derive(Clone, Debug)]
 pub struct Around {
     pub(crate) channels: usize,
     /// `[9][channels]`, taps in raster order.
-    weights: Vec<i8>,
-    bias: Vec<i32>,
-    scale: Vec<f32>,
-    /// For AVX-512: of each group of channels, 3 times 4 taps, 4 times 16 channels in the order in which unpacking bytes leaves them.
+    weights: Vec<i16>,
+    pub(crate) bias: Vec<i32>,
+    pub(crate) scale: Vec<f32>,
+    /// For AVX2: `[channels / LANES][5 pairs of taps][2][8]` times two weights, in the order in which unpacking leaves channels.
+    pub(crate) pairs: Vec<i32>,
+    /// For AVX-512 and bytes: of each group of channels, 3 times 4 taps, 4 times 16 channels in the order in which unpacking leaves them.
     pub(crate) packed: Vec<i32>,
     /// Bias and scale in that order.
     pub(crate) packed_bias: Vec<i32>,
     pub(crate) packed_scale: Vec<f32>,
+    bytes: bool,
 }
 
 impl Around {
-    /// `weights`: `[channels][9]`; `bias` in units of sums of weights times (byte - [`ZERO`]); `scale` as in [`Matrix`](super::Matrix).
-    pub fn new(channels: usize, weights: &[i8], bias: &[i32], scale: &[f32]) -> Result<Around, BadWeights> {
-        if weights.len() != 9 * channels || bias.len() != channels || scale.len() != channels || channels % 16 != 0 || channels == 0 {
+    /// `weights`: `[channels][9]`, within int8 for bytes; `bias` in units of sums of weights times (activation - zero); `scale` as in
+    /// [`Matrix`](super::Matrix). Refuses what could overflow for any input.
+    pub fn new<L: Lane>(channels: usize, weights: &[i16], bias: &[i32], scale: &[f32]) -> Result<Around, BadWeights> {
+        if weights.len() != 9 * channels || bias.len() != channels || scale.len() != channels || channels % LANES != 0 || channels == 0 {
             return Err(BadWeights("shape"));
         }
-        if bias.iter().any(|b| b.unsigned_abs() > 1 << 29) || scale.iter().any(|&s| !(s > 0.0 && s < 0.5)) {
-            return Err(BadWeights("sum does not fit int32"));
+        let bytes = L::FAR < 256;
+        for ((w, b), s) in weights.chunks_exact(9).zip(bias).zip(scale) {
+            let far = w.iter().map(|&w| (w as i64).abs()).sum::<i64>() * L::FAR * 2 + (*b as i64).abs();
+            let fits = far < 1 << 31 && *s > 0.0 && far as f64 * (*s as f64) < (1u64 << 29) as f64;
+            if !fits || w.iter().any(|&w| w == i16::MIN || bytes && !(-127..=127).contains(&w)) {
+                return Err(BadWeights("sum does not fit int32"));
+            }
         }
-        // The zero of the bytes is taken off in the bias.
+        // What stands for zero is taken off in the bias.
         let bias: Vec<i32> =
-            bias.iter().zip(weights.chunks_exact(9)).map(|(b, w)| b - ZERO as i32 * w.iter().map(|&w| w as i32).sum::<i32>()).collect();
-        let groups = channels.div_ceil(GROUP);
-        let mut packed = Vec::with_capacity(groups * 3 * GROUP);
-        let (mut packed_bias, mut packed_scale) = (Vec::new(), Vec::new());
+            bias.iter().zip(weights.chunks_exact(9)).map(|(b, w)| b - L::OFFSET * w.iter().map(|&w| w as i32).sum::<i32>()).collect();
+        let tap = |c: usize, t: usize| if c < channels && t < 9 { weights[c * 9 + t] } else { 0 };
+        let mut pairs = Vec::with_capacity(channels * 5);
+        for first in (0..channels).step_by(LANES) {
+            for t in (0..10).step_by(2) {
+                for i in 0..LANES {
+                    // Register h, half l, word w holds channel 8 l + 4 h + w.
+                    let c = first + i % 8 / 4 * 8 + i / 8 * 4 + i % 4;
+                    pairs.push((tap(c, t) as u16 as u32 | (tap(c, t + 1) as u16 as u32) << 16) as i32);
+                }
+            }
+        }
+        let groups = if bytes { channels.div_ceil(GROUP) } else { 0 };
+        let (mut packed, mut packed_bias, mut packed_scale) = (Vec::new(), Vec::new(), Vec::new());
         for group in 0..groups {
             // Lane l of register j holds channels 16 l + 4 j ...
             let order = (0..GROUP).map(|i| group * GROUP + i % 16 / 4 * 16 + i / 16 * 4 + i % 4);
             for taps in [0, 4, 8] {
-                packed.extend(order.clone().map(|c| {
-                    let tap = |t: usize| if c < channels && t < 9 { weights[c * 9 + t] as u8 } else { 0 };
-                    i32::from_le_bytes(std::array::from_fn(|t| tap(taps + t)))
-                }));
+                packed.extend(order.clone().map(|c| i32::from_le_bytes(std::array::from_fn(|t| tap(c, taps + t) as u8))));
             }
             packed_bias.extend(order.clone().map(|c| bias.get(c).copied().unwrap_or(0)));
             packed_scale.extend(order.map(|c| scale.get(c).copied().unwrap_or(0.0)));
         }
         let weights = (0..9 * channels).map(|i| weights[i % channels * 9 + i / channels]).collect();
-        Ok(Around { channels, weights, bias, scale: scale.to_vec(), packed, packed_bias, packed_scale })
+        Ok(Around { channels, weights, bias, scale: scale.to_vec(), pairs, packed, packed_bias, packed_scale, bytes })
     }
 
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// `x`: rows of channels and one more of [`ZERO`]; the results of rows `from..` fill `out`.
-    pub fn apply(&self, level: Level, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+    /// `x`: rows of channels and one more of what stands for zero; the results of rows `from..` fill `out`.
+    pub fn apply<L: Lane>(&self, level: Level, rows: &Rows, x: &[L], from: usize, out: &mut [L]) {
         let n = out.len() / self.channels;
         assert!(x.len() == (rows.len() + 1) * self.channels && from + n <= rows.len() && out.len() == n * self.channels);
+        assert_eq!(self.bytes, L::FAR < 256);
         match level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is given only where the processor has the instructions; lengths were checked above, and `around` gives
             // rows of x.
-            Level::Vnni => unsafe { super::x86::around(self, rows, x, from, out) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Level::Avx2 => unsafe { self.avx2(rows, x, from, out) },
-            _ => self.body(rows, x, from, out),
+            Level::Vnni | Level::Avx2 => unsafe { L::around_x86(level, self, rows, x, from, out) },
+            _ => self.scalar(rows, x, from, out),
         }
     }
 
-    /// The scalar body compiled for AVX2.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn avx2(&self, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
-        self.body(rows, x, from, out)
-    }
-
-    #[inline(always)]
-    fn body(&self, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
-        const LANES: usize = 16;
+    fn scalar<L: Lane>(&self, rows: &Rows, x: &[L], from: usize, out: &mut [L]) {
         let c = self.channels;
         for (row, out) in out.chunks_exact_mut(c).enumerate() {
             let around = rows.around(from + row);
-            for first in (0..c).step_by(LANES) {
-                let mut sum: [i32; LANES] = self.bias[first..first + LANES].try_into().expect("as long");
-                for (tap, &r) in around.iter().enumerate() {
-                    let x: &[u8; LANES] = x[r as usize * c + first..][..LANES].try_into().expect("as long");
-                    let w: &[i8; LANES] = self.weights[tap * c + first..][..LANES].try_into().expect("as long");
-                    for i in 0..LANES {
-                        sum[i] += (x[i] as i16 * w[i] as i16) as i32;
-                    }
-                }
-                for i in 0..LANES {
-                    let v = (sum[i] as f32 * self.scale[first + i]).round_ties_even() as i32;
-                    out[first + i] = (v + ZERO as i32).clamp(0, 255) as u8;
-                }
+            for (i, out) in out.iter_mut().enumerate() {
+                let tap = |t: usize| x[around[t] as usize * c + i].value() * self.weights[t * c + i] as i32;
+                let sum = self.bias[i] + (0..9).map(tap).sum::<i32>();
+                *out = L::saturating((sum as f32 * self.scale[i]).round_ties_even() as i32 + L::OFFSET);
             }
         }
     }

@@ -24,6 +24,8 @@ pub enum In<'a> {
 pub enum Out<'a> {
     /// Bytes behind the leaky ReLU, with [`ZERO_LEAKY`](super::ZERO_LEAKY) for zero.
     Leaky(&'a mut [u8]),
+    /// Words behind the leaky ReLU.
+    LeakyWords(&'a mut [i16]),
     /// Rounded and added to what is there, saturating.
     Add(&'a mut [i16]),
     /// Rounded, saturating.
@@ -38,7 +40,7 @@ impl Out<'_> {
     fn len(&self) -> usize {
         match self {
             Out::Leaky(o) | Out::Codes(o) => o.len(),
-            Out::Add(o) | Out::Words(o) => o.len(),
+            Out::Add(o) | Out::Words(o) | Out::LeakyWords(o) => o.len(),
             Out::Floats(o) => o.len(),
         }
     }
@@ -167,6 +169,7 @@ pub(crate) fn finish(sum: &[i32; BLOCK], scale: &[f32], out: &mut Out, i: usize)
             o[at].iter_mut().zip(values).for_each(|(o, v)| *o = (round(v.max(v * SLOPE)) + ZERO_LEAKY as i32).clamp(0, 255) as u8)
         }
         Out::Add(o) => o[at].iter_mut().zip(values).for_each(|(o, v)| *o = word(round(v) + *o as i32)),
+        Out::LeakyWords(o) => o[at].iter_mut().zip(values).for_each(|(o, v)| *o = word(round(v.max(v * SLOPE)))),
         Out::Words(o) => o[at].iter_mut().zip(values).for_each(|(o, v)| *o = word(round(v))),
         Out::Codes(o) => o[at].iter_mut().zip(values).for_each(|(o, v)| *o = round(v).clamp(0, 255) as u8),
         Out::Floats(o) => o[at].iter_mut().zip(values).for_each(|(o, v)| *o = v),

@@ -8,6 +8,7 @@
 mod analysis;
 mod around;
 mod block;
+mod lane;
 mod matrix;
 mod rows;
 mod synthesis;
@@ -19,12 +20,11 @@ mod x86;
 pub use analysis::Analysis;
 pub use around::Around;
 pub use block::Block;
+pub use lane::Lane;
 pub use matrix::{Matrix, Out, Weights};
 pub use rows::Rows;
 pub use synthesis::{Position, Synthesis};
 
-/// What stands for zero where activations are bytes.
-pub const ZERO: u8 = 128;
 /// What stands for zero in bytes behind the leaky ReLU, which leaves few values below it.
 pub const ZERO_LEAKY: u8 = 24;
 /// Factor of the leaky ReLU below zero.

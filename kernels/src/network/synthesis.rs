@@ -2,18 +2,18 @@
 
 use super::analysis::SAMPLES;
 use super::matrix::In;
-use super::{Block, Matrix, Out, Rows, ZERO, shares};
+use super::{Block, Lane, Matrix, Out, Rows, shares};
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
 
 /// Latents of a position -> channels of its four places at 1/8; blocks; channels of a place -> its 96 samples.
 #[derive(Clone, Debug)]
-pub struct Synthesis {
+pub struct Synthesis<L> {
     /// Of each latent, what goes in is multiplied by.
     entry: Vec<f32>,
     first: Matrix,
-    blocks: Vec<Block>,
+    blocks: Vec<Block<L>>,
     last: Matrix,
 }
 
@@ -28,8 +28,8 @@ pub struct Position {
 /// Positions that pass through the first layer together.
 const TILE: usize = 24;
 
-impl Synthesis {
-    pub fn new(entry: Vec<f32>, first: Matrix, blocks: Vec<Block>, last: Matrix) -> Result<Synthesis, BadWeights> {
+impl<L: Lane> Synthesis<L> {
+    pub fn new(entry: Vec<f32>, first: Matrix, blocks: Vec<Block<L>>, last: Matrix) -> Result<Synthesis<L>, BadWeights> {
         let c = last.inputs();
         let fits = last.outputs() == SAMPLES && first.wide && last.wide && first.outputs() == 4 * c && entry.len() == first.inputs();
         if !fits || blocks.is_empty() || blocks.iter().any(|b| b.channels() != c) || entry.iter().any(|e| !(*e > 0.0 && *e < 1e9)) {
@@ -56,7 +56,7 @@ impl Synthesis {
         let rows = Rows::new(width, height, at);
         let n = rows.len();
         let mut stream = vec![0i16; n * c];
-        let (mut x, mut y) = (vec![ZERO; (n + 1) * c], vec![ZERO; (n + 1) * c]);
+        let (mut x, mut y) = (vec![L::ZERO; (n + 1) * c], vec![L::ZERO; (n + 1) * c]);
         std::thread::scope(|s| {
             let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
             let mut parts = Vec::new();
@@ -67,7 +67,7 @@ impl Synthesis {
                 (stream, bytes) = (rest, others);
                 parts.push((part, here, into));
             }
-            let run = |(part, stream, bytes): (Range<usize>, &mut [i16], &mut [u8])| {
+            let run = |(part, stream, bytes): (Range<usize>, &mut [i16], &mut [L])| {
                 self.enter(level, &positions[part.clone()], &latents[part.start * m..part.end * m], stream);
                 self.blocks[0].enter(level, stream, bytes);
             };

@@ -1,8 +1,8 @@
 //! AVX2 and AVX-512 VNNI twins of the integer networks' layers.
 
-use super::around::{Around, GROUP};
+use super::around::{Around, GROUP, LANES};
 use super::matrix::{BLOCK, In, Matrix, Out, finish};
-use super::{Rows, SLOPE, ZERO, ZERO_LEAKY, block};
+use super::{Lane, Rows, SLOPE, ZERO_LEAKY, lane};
 use std::arch::x86_64::*;
 
 /// # Safety
@@ -141,6 +141,10 @@ unsafe fn store(sum: __m512i, scale: __m512, out: &mut Out, at: usize) {
                 let v = _mm512_add_epi32(round(v), _mm512_cvtepi16_epi32(_mm256_loadu_si256(p)));
                 _mm256_storeu_si256(p, _mm512_cvtsepi32_epi16(v));
             }
+            Out::LeakyWords(o) => {
+                let v = round(_mm512_max_ps(v, _mm512_mul_ps(v, _mm512_set1_ps(SLOPE))));
+                _mm256_storeu_si256(o.as_mut_ptr().add(at) as *mut __m256i, _mm512_cvtsepi32_epi16(v));
+            }
             Out::Words(o) => _mm256_storeu_si256(o.as_mut_ptr().add(at) as *mut __m256i, _mm512_cvtsepi32_epi16(round(v))),
             Out::Codes(o) => {
                 let v = _mm512_max_epi32(round(v), zero);
@@ -154,7 +158,7 @@ unsafe fn store(sum: __m512i, scale: __m512, out: &mut Out, at: usize) {
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `x` holds the rows and one more, `out` whole rows, of which there are as many from `from`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(crate) unsafe fn around(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
     let c = l.channels;
     let zero = _mm512_setzero_si512();
     for (row, out) in out.chunks_exact_mut(c).enumerate() {
@@ -192,7 +196,7 @@ pub(crate) unsafe fn around(l: &Around, rows: &Rows, x: &[u8], from: usize, out:
                 let v: [__m512i; 4] = std::array::from_fn(|j| {
                     let v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[j]), _mm512_loadu_ps(scale.add(16 * j)));
                     let v = _mm512_cvt_roundps_epi32::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v);
-                    _mm512_add_epi32(v, _mm512_set1_epi32(ZERO as i32))
+                    _mm512_add_epi32(v, _mm512_set1_epi32(u8::OFFSET))
                 });
                 let bytes = _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
                 _mm512_mask_storeu_epi8(out.as_mut_ptr().add(first) as *mut i8, mask, bytes);
@@ -217,7 +221,7 @@ pub(crate) unsafe fn enter_512(entry: i16, stream: &[i16], out: &mut [u8]) {
         }
     }
     let whole = stream.len() - rest.len();
-    block::enter(entry, rest, &mut out[whole..]);
+    lane::enter(entry, rest, &mut out[whole..]);
 }
 
 /// # Safety
@@ -238,5 +242,72 @@ pub(crate) unsafe fn enter_256(entry: i16, stream: &[i16], out: &mut [u8]) {
         }
     }
     let whole = stream.len() - rest.len();
-    block::enter(entry, rest, &mut out[whole..]);
+    lane::enter(entry, rest, &mut out[whole..]);
+}
+
+/// # Safety
+/// The processor has AVX2; lengths as in [`Around::apply`].
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+    for (row, out) in out.chunks_exact_mut(l.channels).enumerate() {
+        let near = rows.around(from + row);
+        for first in (0..l.channels).step_by(LANES) {
+            // SAFETY: LANES channels from `first` of rows of x and of out.
+            unsafe {
+                let tap = |t: usize| {
+                    let p = x.as_ptr().add(near[t] as usize * l.channels + first) as *const __m128i;
+                    _mm256_cvtepu8_epi16(_mm_loadu_si128(p))
+                };
+                let [a, b] = nine(l, first, tap);
+                let zero = _mm256_set1_epi32(u8::OFFSET);
+                let words = _mm256_packs_epi32(_mm256_add_epi32(a, zero), _mm256_add_epi32(b, zero));
+                let bytes = _mm256_permute4x64_epi64::<0b11011000>(_mm256_packus_epi16(words, words));
+                _mm_storeu_si128(out.as_mut_ptr().add(first) as *mut __m128i, _mm256_castsi256_si128(bytes));
+            }
+        }
+    }
+}
+
+/// # Safety
+/// The processor has AVX2; lengths as in [`Around::apply`].
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn around_words(l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
+    for (row, out) in out.chunks_exact_mut(l.channels).enumerate() {
+        let near = rows.around(from + row);
+        for first in (0..l.channels).step_by(LANES) {
+            // SAFETY: as above.
+            unsafe {
+                let tap = |t: usize| _mm256_loadu_si256(x.as_ptr().add(near[t] as usize * l.channels + first) as *const __m256i);
+                let [a, b] = nine(l, first, tap);
+                _mm256_storeu_si256(out.as_mut_ptr().add(first) as *mut __m256i, _mm256_packs_epi32(a, b));
+            }
+        }
+    }
+}
+
+/// Rounded results of 16 channels, as packing puts them in order again.
+///
+/// # Safety
+/// The processor has AVX2; `first` is a multiple of LANES below the channels.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn nine(l: &Around, first: usize, tap: impl Fn(usize) -> __m256i) -> [__m256i; 2] {
+    let pairs = l.pairs[first * 5..].as_ptr() as *const __m256i;
+    // SAFETY: 5 pairs of taps of 16 channels; bias and scale of 16 channels in halves of four.
+    unsafe {
+        let mut sum = [_mm256_setzero_si256(); 2];
+        for t in 0..5 {
+            let (a, b) = (tap(2 * t), if t < 4 { tap(2 * t + 1) } else { _mm256_setzero_si256() });
+            sum[0] = _mm256_add_epi32(sum[0], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), _mm256_loadu_si256(pairs.add(2 * t))));
+            sum[1] = _mm256_add_epi32(sum[1], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), _mm256_loadu_si256(pairs.add(2 * t + 1))));
+        }
+        let (bias, scale) = (l.bias[first..].as_ptr(), l.scale[first..].as_ptr());
+        std::array::from_fn(|h| {
+            let halves = |p: *const i32| _mm256_loadu2_m128i(p.add(4 * h + 8) as *const __m128i, p.add(4 * h) as *const __m128i);
+            let v = _mm256_cvtepi32_ps(_mm256_add_epi32(sum[h], halves(bias)));
+            let v = _mm256_mul_ps(v, _mm256_castsi256_ps(halves(scale as *const i32)));
+            // Rounds to the nearest even, whatever the processor was told.
+            _mm256_cvttps_epi32(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v))
+        })
+    }
 }
