@@ -23,8 +23,6 @@ impl Network {
         builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(failed)?;
         // Threads that spin between frames would take the second core of a robot for nothing.
         builder = builder.with_config_entry("session.intra_op.allow_spinning", "0").map_err(failed)?;
-        // Without it int8 sums saturate on processors that have AVX2 but no VNNI, and pictures would differ between machines.
-        builder = builder.with_config_entry("session.x64quantprecision", "1").map_err(failed)?;
         let session = builder.commit_from_memory(model).map_err(failed)?;
         let input = session.inputs().first().map(|i| i.name().to_string());
         let input = input.ok_or_else(|| Error::Pack("a network has no input".into()))?;
