@@ -8,6 +8,7 @@ use crate::motion::field::{Block, FlagIo};
 use crate::prior::{Heads, MAX_LATENT, Tables, latent_to_activation, mean_to_activation};
 use crate::rans::RansEncoder;
 use crate::slice::{Latents, Reference, SymbolIo, Walk};
+use std::borrow::Cow;
 
 /// A coded slice.
 pub(super) struct Coded {
@@ -135,9 +136,10 @@ pub(super) struct Writer<'a> {
     tables: &'a Tables,
     rans: RansEncoder,
     /// What latents should be, `[positions][channels]`.
-    pub y: std::borrow::Cow<'a, [f32]>,
+    pub y: Cow<'a, [f32]>,
     threads: usize,
-    lambda: f32,
+    /// Squared error that a bit is worth: of each position, or one for all.
+    pub lambda: Cow<'a, [f32]>,
     blocks: Vec<Block>,
     /// Every flag so far was true.
     as_predicted: bool,
@@ -155,7 +157,7 @@ impl<'a> Writer<'a> {
             rans: RansEncoder::default(),
             y: y.into(),
             threads: job.walk.kernels.threads,
-            lambda: job.lambda,
+            lambda: Cow::Owned(vec![job.lambda]),
             blocks,
             as_predicted: true,
             z: z.to_vec(),
@@ -226,8 +228,9 @@ impl SymbolIo for Writer<'_> {
                 .map(|(row, &p)| {
                     let (at, y) = ((from + row) * m, &self.y[p * m..][..m]);
                     let (mut bits, mut error) = (0.0, 0.0);
+                    let lambda = if let [all] = self.lambda[..] { all } else { self.lambda[p] };
                     for ((&y, &mean), &scale) in y[..n].iter().zip(&heads.mean[at..]).zip(&heads.scale[at..]) {
-                        let (k, b) = choose(self.tables, self.lambda, y, mean, scale);
+                        let (k, b) = choose(self.tables, lambda, y, mean, scale);
                         chosen.push(k as i16);
                         bits += b;
                         error += (y - k as f32) * (y - k as f32);

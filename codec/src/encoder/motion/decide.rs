@@ -10,6 +10,22 @@ use crate::slice::{Latents, Tracks};
 use lic_kernels::motion::Quarters;
 use std::borrow::Cow;
 
+/// What a block's bits may cost, as factors of the slice's lambda.
+struct Prices {
+    /// To be coded instead of copied.
+    coding: f32,
+    /// Each of its symbols.
+    symbols: f32,
+}
+
+impl Prices {
+    /// A still block is copied as it is, frame after frame. A moved one is interpolated anew in every frame that copies it: it blurs, and what
+    /// is coded now is missed less later.
+    fn of(vectors: &Quarters) -> Prices {
+        if *vectors == Quarters::default() { Prices { coding: 1.2, symbols: 1.1 } } else { Prices { coding: 0.4, symbols: 0.7 } }
+    }
+}
+
 /// A slice's part of what [`Plan`](super::Plan) found.
 pub(in crate::encoder) struct Moved<'a> {
     pub vectors: &'a [Quarters],
@@ -25,11 +41,11 @@ impl Job<'_> {
         let blocks = self.guess_blocks(moved);
         let (mut latents, mut io) = self.attempt_motion(p, tracks, moved, &blocks);
         if self.lambda > 0.0 {
-            let worth = self.exchange * self.lambda;
             let better: Vec<Block> = blocks
                 .iter()
                 .enumerate()
                 .map(|(i, b)| {
+                    let worth = self.exchange * self.lambda * Prices::of(&b.vectors).coding;
                     let coded = self.excess[i] * self.exchange * io.error[i] + worth * (io.bits[i] + 4.0);
                     if b.mode != Mode::Copy && moved.copy_error[i] < coded { Block { mode: Mode::Copy, ..*b } } else { *b }
                 })
@@ -45,7 +61,6 @@ impl Job<'_> {
     /// Copy, difference or own latents, before the entropy model has been asked.
     fn guess_blocks(&self, moved: &Moved) -> Vec<Block> {
         let (m, shape) = (self.walk.prior.channels, self.walk.shape);
-        let worth = self.exchange * self.lambda;
         let n = shape.positions();
         let mut share = vec![0f32; n];
         for p in (0..n).filter(|&p| moved.candidates[p]) {
@@ -55,6 +70,7 @@ impl Job<'_> {
         (0..n)
             .map(|p| {
                 let copy = Block { mode: Mode::Copy, vectors: moved.vectors[p] };
+                let worth = self.exchange * self.lambda * Prices::of(&copy.vectors).coding;
                 if !moved.candidates[p] {
                     return copy;
                 }
@@ -118,6 +134,7 @@ impl Job<'_> {
         let z = p.inter.hyper.analyse(self.walk.kernels, &x, shape, &cells);
         let mut io = Writer::new(self, &[], blocks.to_vec(), &z);
         io.y = Cow::Owned(target);
+        io.lambda = Cow::Owned(blocks.iter().map(|b| self.lambda * Prices::of(&b.vectors).symbols).collect());
         let latents = self.walk.motion(tracks, &p.inter, &mut io);
         (latents, io)
     }
