@@ -92,13 +92,13 @@ const MAX_SLICES: usize = 252;
 /// every following frame gains. (The `ipratio` of x264 is about 7 of these steps.) With slices of kind `latent`, which copy only what
 /// has not moved; and of kind `motion`, in which later frames pass on what they improve as well.
 const KEY_FINER_LATENT: [f32; 2] = [1.0, 16.0];
-const KEY_FINER_MOTION: [f32; 2] = [5.0, 8.0];
+const KEY_FINER_MOTION: [f32; 2] = [4.0, 8.0];
 /// Steps by which frames of kind `motion` are coarser than `quality` says, between those key frames: a picture's quality then is about
 /// what the same number gives without references.
 const MOTION_COARSER: u8 = 8;
 
 /// What a camera is taken for before it has shown anything.
-const STILL_AT_FIRST: f32 = 0.2;
+const STILL_AT_FIRST: f32 = 0.1;
 
 /// Codes the frames of one stream in order.
 pub struct Encoder {
