@@ -246,7 +246,8 @@ impl Walk<'_> {
             let mut z = vec![0i16; cells.len() * p.hyper.channels()];
             self.hyper(&p.hyper, &mut z, io);
             let (reference, around) = self.track(&values, &coded);
-            let more: Vec<i16> = self.prior.in_steps(&recent, self.step).iter().map(|&v| mean_to_activation(v)).collect();
+            let recently = coded.iter().flat_map(|&p| self.prior.in_steps(&recent[p as usize * m..][..m], self.step));
+            let more: Vec<i16> = recently.map(mean_to_activation).collect();
             let flags = coded.iter().map(|&p| flags(self.shape, p, &blocks)).collect();
             let given = Known { reference: &reference, around: &around, more: Some(&more), flags };
             let known = |quantised: &[i16], known: &mut [i16]| {

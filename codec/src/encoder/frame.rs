@@ -232,7 +232,9 @@ impl Encoder {
         let at = rows.start * w..rows.end * w;
         let gains = prior.gains(step);
         let in_steps = |v: &[f32]| -> Vec<f32> {
-            v[at.start * m..at.end * m].chunks_exact(m).flat_map(|r| r.iter().zip(gains).map(|(v, g)| v * g)).collect()
+            let mut v = v[at.start * m..at.end * m].to_vec();
+            v.chunks_exact_mut(m).for_each(|row| row.iter_mut().zip(gains).for_each(|(v, g)| *v *= g));
+            v
         };
         let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
         let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));

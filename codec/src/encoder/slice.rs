@@ -105,7 +105,7 @@ impl Job<'_> {
 
     /// The value that rate-distortion optimisation tends to: near the reference unless the change is clear.
     pub fn likely(&self, y: f32, reference: i16) -> i16 {
-        let r = (reference as f32 / 8.0).round();
+        let r = nearest(reference as f32 / 8.0) as f32;
         let d = (y - r).abs();
         if 2.0 * d - 1.0 > 3.0 * self.lambda { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
     }
@@ -123,12 +123,20 @@ impl Job<'_> {
     }
 }
 
-fn clamp(y: f32) -> i16 {
-    (y.round() as i32).clamp(-MAX_LATENT, MAX_LATENT) as i16
+/// The nearest integer, without a call to the maths library.
+#[inline]
+fn nearest(y: f32) -> i32 {
+    (y + 0.5f32.copysign(y)) as i32
 }
 
+#[inline]
+fn clamp(y: f32) -> i16 {
+    nearest(y).clamp(-MAX_LATENT, MAX_LATENT) as i16
+}
+
+#[inline]
 fn activation(y: f32) -> i16 {
-    ((y * 64.0 + 0.5).floor() as i32).clamp(-32767, 32767) as i16
+    nearest(y * 64.0).clamp(-32767, 32767) as i16
 }
 
 /// Chooses each symbol when its distribution is known, and writes it.

@@ -27,7 +27,7 @@ pub(crate) struct Known<'a> {
     pub reference: &'a [i16],
     /// What the depthwise layer sees: activations, `[positions][channels]`.
     pub around: &'a [i16],
-    /// Further activations of the position itself, `[positions][channels]` (kind `motion`).
+    /// Further activations of the position itself, `[coded positions][channels]` (kind `motion`).
     pub more: Option<&'a [i16]>,
     /// `[coded positions]`.
     pub flags: Vec<[i16; FLAGS]>,
@@ -62,13 +62,13 @@ impl Inter {
         let mut x = vec![0i16; coded.len() * n];
         self.hyper.smooth.apply(k.level, &dense, shape.width, shape.height, &coded, &mut x, n, 0);
         self.reference.apply(k.level, known.around, shape.width, shape.height, &coded, &mut x, n, h + m);
-        for ((row, &p), flags) in x.chunks_exact_mut(n).zip(&coded).zip(&known.flags) {
+        for (i, ((row, &p), flags)) in x.chunks_exact_mut(n).zip(&coded).zip(&known.flags).enumerate() {
             let at = p as usize * m..(p as usize + 1) * m;
             for (x, &r) in row[h..].iter_mut().zip(&known.reference[at.clone()]) {
                 *x = mean_to_activation(r);
             }
             if let Some(more) = known.more {
-                row[h + 2 * m..h + 3 * m].copy_from_slice(&more[at]);
+                row[h + 2 * m..h + 3 * m].copy_from_slice(&more[i * m..][..m]);
             }
             row[n - FLAGS..].copy_from_slice(flags);
         }

@@ -151,6 +151,7 @@ impl Prior {
             tables: tables.ok_or_else(|| s.0.bad("cdf", "inconsistent tables"))?,
             skip_init: s.0.u16("skip_init")?.try_into().map_err(|_| s.0.bad("skip_init", "not 16 values"))?,
             gain,
+            inverse_size: step_size.iter().map(|&d| ((1i64 << 32) + d as i64 / 2) / d as i64).collect(),
             step_size,
             lambda: lambda.try_into().map_err(|_| s.0.bad("lambda", "not two rows"))?,
         })

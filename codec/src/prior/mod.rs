@@ -38,6 +38,8 @@ pub(crate) struct Prior {
     pub gain: Vec<f32>,
     /// `[STEPS][channels]` in 1/65536: a decoded integer times this is the latent that synthesis takes.
     pub step_size: Vec<i32>,
+    /// `[STEPS][channels]`: 2^32 divided by that.
+    pub inverse_size: Vec<i64>,
     /// Encoder: squared error (in steps) that a bit is worth in slices of kind `none` and `latent`, by step.
     pub lambda: [[f32; STEPS]; 2],
 }
@@ -81,10 +83,10 @@ impl Prior {
 
     /// Latents of a reference (in 1/65536) in units of `step`, with [`MEAN_BITS`] fraction bits, clamped to int16.
     pub fn in_steps(&self, latents: &[i32], step: u8) -> Vec<i16> {
-        let inverse: Vec<i64> = self.step_sizes(step).iter().map(|&d| ((1i64 << 32) + d as i64 / 2) / d as i64).collect();
+        let inverse = &self.inverse_size[step as usize * self.channels..][..self.channels];
         let mut out = vec![0i16; latents.len()];
         for (row, out) in latents.chunks_exact(self.channels).zip(out.chunks_exact_mut(self.channels)) {
-            for ((o, &a), &r) in out.iter_mut().zip(row).zip(&inverse) {
+            for ((o, &a), &r) in out.iter_mut().zip(row).zip(inverse) {
                 *o = ((a as i64 * r + (1 << 28)) >> 29).clamp(-32767, 32767) as i16;
             }
         }

@@ -113,7 +113,7 @@ impl<L: Lane> Synthesis<L> {
             let (words, four) = (&mut words[..latents.len()], &mut four[..positions.len() * 4 * c]);
             for (to, from) in words.chunks_exact_mut(m).zip(latents.chunks_exact(m)) {
                 for ((t, f), e) in to.iter_mut().zip(from).zip(&self.entry) {
-                    *t = (f * e).round_ties_even() as i16; // saturates; NaN would be 0
+                    *t = word(f * e);
                 }
             }
             self.first.apply(level, In::Words(words), Out::Words(four));
@@ -126,6 +126,14 @@ impl<L: Lane> Synthesis<L> {
     }
 }
 
+/// Rounded to nearest even, saturating.
+#[inline]
+fn word(v: f32) -> i16 {
+    // So large that it has no fraction: adding it rounds.
+    const WHOLE: f32 = 12_582_912.0;
+    ((v.clamp(-32768.0, 32767.0) + WHOLE) - WHOLE) as i16
+}
+
 /// The samples of a place.
 fn put(codes: &[u8], x: usize, y: usize, out: &mut Planes) {
     let (luma, chroma) = codes.split_at(64);
@@ -136,6 +144,16 @@ fn put(codes: &[u8], x: usize, y: usize, out: &mut Planes) {
     for (plane, from) in [(&mut out.u, u), (&mut out.v, v)] {
         for (line, from) in from.chunks_exact(4).enumerate() {
             plane[(4 * y + line) * out.width / 2 + 4 * x..][..4].copy_from_slice(from);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn words_round_to_even_and_saturate() {
+        for v in (-70_000..70_000).flat_map(|i| [i as f32 / 2.0, i as f32 / 2.0 + 0.25, i as f32 * 0.7]) {
+            assert_eq!(super::word(v), v.round_ties_even() as i16, "{v}");
         }
     }
 }
