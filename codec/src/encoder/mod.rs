@@ -46,6 +46,8 @@ pub struct Settings {
     pub inter: Inter,
     /// Rate-distortion optimised quantisation (off: plain rounding and no skip map).
     pub rdo: bool,
+    /// All frames at the quantiser step that `quality` says, without finer key frames and coarser others: dearer, for measuring.
+    pub fixed_step: bool,
 }
 
 /// What slices may be predicted from; each is still coded without where that is cheaper.
@@ -64,7 +66,17 @@ pub enum Inter {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { quality: 50.0, bitrate: 0, key_int_max: 60, intra_refresh: 0, threads: 0, slices: 0, inter: Inter::Auto, rdo: true }
+        Settings {
+            quality: 50.0,
+            bitrate: 0,
+            key_int_max: 60,
+            intra_refresh: 0,
+            threads: 0,
+            slices: 0,
+            inter: Inter::Auto,
+            rdo: true,
+            fixed_step: false,
+        }
     }
 }
 
@@ -262,7 +274,7 @@ impl Encoder {
     }
 
     fn step_of_quality(&self, step: u8, key: bool) -> u8 {
-        if self.settings.inter == Inter::None || self.settings.key_int_max == 1 {
+        if self.settings.inter == Inter::None || self.settings.key_int_max == 1 || self.settings.fixed_step {
             return step;
         }
         if !key {
