@@ -47,7 +47,7 @@ impl Depthwise {
         match level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is given only where the processor has AVX2.
-            Level::Avx2 | Level::Vnni => unsafe { self.avx2(x, width, height, positions, out, stride, offset) },
+            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { self.avx2(x, width, height, positions, out, stride, offset) },
             _ => self.body(x, width, height, positions, out, stride, offset),
         }
     }

@@ -84,7 +84,7 @@ impl Linear {
             Level::Vnni => unsafe { crate::linear_x86::vnni(self, x, bias, out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Level::Avx2 => unsafe { crate::linear_x86::avx2(self, x, bias, out) },
+            Level::Avx2 | Level::AvxVnni => unsafe { crate::linear_x86::avx2(self, x, bias, out) },
             _ => self.scalar(x, bias, out),
         }
     }

@@ -158,7 +158,7 @@ pub(super) fn mix<const SIZE: usize>(level: Level, p: &Patches, weights: &[u16; 
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::Vnni => unsafe { mix_avx2::<SIZE>(p, weights, out) },
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { mix_avx2::<SIZE>(p, weights, out) },
         _ => mix_scalar::<SIZE>(p, weights, out),
     }
 }

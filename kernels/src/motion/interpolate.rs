@@ -75,7 +75,7 @@ pub fn interpolate<'a, const TAPS: usize, const PARTS: usize>(
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::Vnni => unsafe { super::x86::interpolate(&sides, out) },
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::interpolate(&sides, out) },
         _ => scalar(&sides, out),
     }
 }

@@ -40,7 +40,7 @@ impl SearchPlane {
         match level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is given only where the processor has AVX2.
-            Level::Avx2 | Level::Vnni => unsafe { self.fill_avx2(luma) },
+            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { self.fill_avx2(luma) },
             _ => self.fill(luma),
         }
     }
@@ -155,7 +155,7 @@ fn sad8(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usi
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::Vnni => unsafe { super::x86::sad8(a, a_stride, b, c, stride) },
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::sad8(a, a_stride, b, c, stride) },
         _ => {
             let row = |r: usize| {
                 let (a, b, c) = (&a[r * a_stride..][..16], &b[r * stride..][..16], &c[r * stride..][..16]);
@@ -171,7 +171,7 @@ fn quarter_sad(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stri
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::Vnni => unsafe { super::x86::quarter_sad(a, a_stride, b, c, stride) },
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::quarter_sad(a, a_stride, b, c, stride) },
         _ => quarter_differences(a, a_stride, b, c, stride).sum(),
     }
 }
@@ -181,7 +181,7 @@ fn quarter_sse(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stri
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::Vnni => unsafe { super::x86::quarter_sse(a, a_stride, b, c, stride) },
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::quarter_sse(a, a_stride, b, c, stride) },
         _ => quarter_differences(a, a_stride, b, c, stride).map(|d| d * d).sum(),
     }
 }
@@ -204,7 +204,7 @@ pub fn sse16(level: Level, a: &[u8], a_stride: usize, b: &[u8], b_stride: usize)
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::Vnni => unsafe { super::x86::sse16(a, a_stride, b, b_stride) },
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::sse16(a, a_stride, b, b_stride) },
         _ => {
             let row = |r: usize| {
                 let (a, b) = (&a[r * a_stride..][..16], &b[r * b_stride..][..16]);

@@ -83,7 +83,7 @@ impl Around {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is given only where the processor has the instructions; lengths were checked above, and `around` gives
             // rows of x.
-            Level::Vnni | Level::Avx2 => unsafe { L::around_x86(level, self, rows, x, from, out) },
+            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { L::around_x86(level, self, rows, x, from, out) },
             _ => self.scalar(rows, x, from, out),
         }
     }

@@ -57,7 +57,7 @@ impl Lane for u8 {
             Level::Vnni => unsafe { super::x86::enter_512(entry, stream, out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Level::Avx2 => unsafe { super::x86::enter_256(entry, stream, out) },
+            Level::Avx2 | Level::AvxVnni => unsafe { super::x86::enter_256(entry, stream, out) },
             _ => enter(entry, stream, out),
         }
     }

@@ -126,6 +126,9 @@ impl Matrix {
             Level::Vnni => unsafe { super::x86::vnni(self, x, rows, out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
+            Level::AvxVnni => unsafe { super::x86::avx_vnni(self, x, rows, out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
             Level::Avx2 => unsafe { super::x86::avx2(self, x, rows, out) },
             _ => self.scalar(x, rows, out),
         }

@@ -5,50 +5,60 @@ use super::matrix::{BLOCK, In, Matrix, Out, finish};
 use super::{Lane, Rows, SLOPE, ZERO_LEAKY, lane};
 use std::arch::x86_64::*;
 
-/// # Safety
-/// The processor has AVX2; `x` and `out` hold `rows` rows, of the kind that the layer takes.
-#[target_feature(enable = "avx2")]
-pub(crate) unsafe fn avx2(l: &Matrix, x: In, rows: usize, mut out: Out) {
-    const ROWS: usize = 4;
-    let (from, wide) = bytes(x);
-    let (stride, k) = (l.inputs << wide as usize, l.packed.len() / l.outputs);
-    let ones = _mm256_set1_epi16(1);
-    for r in (0..rows).step_by(ROWS) {
-        let n = ROWS.min(rows - r);
-        for b in 0..l.outputs / BLOCK {
-            // SAFETY: block b spans k * BLOCK words of the weights and BLOCK of the bias; row r + i is whole for i < n, and i is cut to
-            // n - 1.
-            let sums = unsafe {
-                let w = l.packed.as_ptr().add(b * k * BLOCK) as *const __m256i;
-                let bias = l.bias.as_ptr().add(b * BLOCK) as *const __m256i;
-                let row: [*const i32; ROWS] = std::array::from_fn(|i| from.add((r + i.min(n - 1)) * stride) as *const i32);
-                let mut sum = [[_mm256_loadu_si256(bias), _mm256_loadu_si256(bias.add(1))]; ROWS];
-                for k in 0..k {
-                    let w = [_mm256_loadu_si256(w.add(2 * k)), _mm256_loadu_si256(w.add(2 * k + 1))];
-                    for i in 0..ROWS {
-                        let v = _mm256_set1_epi32(row[i].add(k).read_unaligned());
-                        for h in 0..2 {
-                            // Two products of bytes fit int16: Matrix::new saw to that.
-                            let pairs =
-                                if wide { _mm256_madd_epi16(v, w[h]) } else { _mm256_madd_epi16(_mm256_maddubs_epi16(v, w[h]), ones) };
-                            sum[i][h] = _mm256_add_epi32(sum[i][h], pairs);
+/// A twin in registers of 256 bits: `$bytes` and `$words` add the products of four bytes or two int16 to a sum.
+macro_rules! twin_256 {
+    ($name:ident, $features:literal, $bytes:expr, $words:expr) => {
+        /// # Safety
+        /// The processor has the features; `x` and `out` hold `rows` rows, of the kind that the layer takes.
+        #[target_feature(enable = $features)]
+        pub(crate) unsafe fn $name(l: &Matrix, x: In, rows: usize, mut out: Out) {
+            const ROWS: usize = 4;
+            let (from, wide) = bytes(x);
+            let (stride, k) = (l.inputs << wide as usize, l.packed.len() / l.outputs);
+            for r in (0..rows).step_by(ROWS) {
+                let n = ROWS.min(rows - r);
+                for b in 0..l.outputs / BLOCK {
+                    // SAFETY: block b spans k * BLOCK words of the weights and BLOCK of the bias; row r + i is whole for i < n, and i is
+                    // cut to n - 1.
+                    let sums = unsafe {
+                        let w = l.packed.as_ptr().add(b * k * BLOCK) as *const __m256i;
+                        let bias = l.bias.as_ptr().add(b * BLOCK) as *const __m256i;
+                        let row: [*const i32; ROWS] = std::array::from_fn(|i| from.add((r + i.min(n - 1)) * stride) as *const i32);
+                        let mut sum = [[_mm256_loadu_si256(bias), _mm256_loadu_si256(bias.add(1))]; ROWS];
+                        for k in 0..k {
+                            let w = [_mm256_loadu_si256(w.add(2 * k)), _mm256_loadu_si256(w.add(2 * k + 1))];
+                            for i in 0..ROWS {
+                                let v = _mm256_set1_epi32(row[i].add(k).read_unaligned());
+                                for h in 0..2 {
+                                    sum[i][h] = if wide { $words(sum[i][h], v, w[h]) } else { $bytes(sum[i][h], v, w[h]) };
+                                }
+                            }
                         }
+                        sum
+                    };
+                    for (i, s) in sums.iter().enumerate().take(n) {
+                        let mut sum = [0i32; BLOCK];
+                        // SAFETY: sum is 64 bytes.
+                        unsafe {
+                            _mm256_storeu_si256(sum.as_mut_ptr() as *mut __m256i, s[0]);
+                            _mm256_storeu_si256(sum.as_mut_ptr().add(8) as *mut __m256i, s[1]);
+                        }
+                        finish(&sum, &l.scale[b * BLOCK..][..BLOCK], &mut out, (r + i) * l.outputs + b * BLOCK);
                     }
                 }
-                sum
-            };
-            for (i, s) in sums.iter().enumerate().take(n) {
-                let mut sum = [0i32; BLOCK];
-                // SAFETY: sum is 64 bytes.
-                unsafe {
-                    _mm256_storeu_si256(sum.as_mut_ptr() as *mut __m256i, s[0]);
-                    _mm256_storeu_si256(sum.as_mut_ptr().add(8) as *mut __m256i, s[1]);
-                }
-                finish(&sum, &l.scale[b * BLOCK..][..BLOCK], &mut out, (r + i) * l.outputs + b * BLOCK);
             }
         }
-    }
+    };
 }
+
+twin_256!(
+    avx2,
+    "avx2",
+    // Two products of bytes fit int16: Matrix::new saw to that.
+    |s, v, w| _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(v, w), _mm256_set1_epi16(1))),
+    |s, v, w| _mm256_add_epi32(s, _mm256_madd_epi16(v, w))
+);
+twin_256!(avx_vnni, "avx2,avxvnni", |s, v, w| _mm256_dpbusd_avx_epi32(s, v, w), |s, v, w| _mm256_dpwssd_avx_epi32(s, v, w));
 
 fn bytes(x: In) -> (*const u8, bool) {
     match x {
