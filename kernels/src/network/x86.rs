@@ -1,7 +1,7 @@
 //! AVX2 and AVX-512 VNNI twins of the integer networks' layers.
 
 use super::around::{Around, GROUP, LANES};
-use super::matrix::{BLOCK, In, Matrix, Out, finish};
+use super::matrix::{BLOCK, In, Matrix, Out};
 use super::{Lane, Rows, SLOPE, ZERO_LEAKY, lane};
 use std::arch::x86_64::*;
 
@@ -36,14 +36,9 @@ macro_rules! twin_256 {
                         }
                         sum
                     };
-                    for (i, s) in sums.iter().enumerate().take(n) {
-                        let mut sum = [0i32; BLOCK];
-                        // SAFETY: sum is 64 bytes.
-                        unsafe {
-                            _mm256_storeu_si256(sum.as_mut_ptr() as *mut __m256i, s[0]);
-                            _mm256_storeu_si256(sum.as_mut_ptr().add(8) as *mut __m256i, s[1]);
-                        }
-                        finish(&sum, &l.scale[b * BLOCK..][..BLOCK], &mut out, (r + i) * l.outputs + b * BLOCK);
+                    for (i, s) in sums.into_iter().enumerate().take(n) {
+                        // SAFETY: a block of scales, and of outputs in row r + i.
+                        unsafe { store_256(s, l.scale.as_ptr().add(b * BLOCK), &mut out, (r + i) * l.outputs + b * BLOCK) };
                     }
                 }
             }
@@ -59,6 +54,43 @@ twin_256!(
     |s, v, w| _mm256_add_epi32(s, _mm256_madd_epi16(v, w))
 );
 twin_256!(avx_vnni, "avx2,avxvnni", |s, v, w| _mm256_dpbusd_avx_epi32(s, v, w), |s, v, w| _mm256_dpwssd_avx_epi32(s, v, w));
+
+/// What [`finish`](super::matrix::finish) does.
+///
+/// # Safety
+/// The processor has AVX2; `scale` and `out` have BLOCK values, `out` from `at`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn store_256(sum: [__m256i; 2], scale: *const f32, out: &mut Out, at: usize) {
+    // SAFETY: 16 scales; 16 outputs of each type's size from `at`.
+    unsafe {
+        let v: [__m256; 2] = std::array::from_fn(|h| _mm256_mul_ps(_mm256_cvtepi32_ps(sum[h]), _mm256_loadu_ps(scale.add(8 * h))));
+        let leaky = |v: __m256| _mm256_max_ps(v, _mm256_mul_ps(v, _mm256_set1_ps(SLOPE)));
+        let rounded = |v: __m256| _mm256_cvttps_epi32(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v));
+        // Packing works within halves: put them in order again.
+        let words = |a, b| _mm256_permute4x64_epi64::<0b11011000>(_mm256_packs_epi32(a, b));
+        let to_words = |o: &mut [i16], v| _mm256_storeu_si256(o.as_mut_ptr().add(at) as *mut __m256i, v);
+        let to_bytes = |o: &mut [u8], v| {
+            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+            _mm_storeu_si128(o.as_mut_ptr().add(at) as *mut __m128i, bytes)
+        };
+        match out {
+            Out::Leaky(o) => {
+                let [a, b] = v.map(|v| _mm256_add_epi32(rounded(leaky(v)), _mm256_set1_epi32(ZERO_LEAKY as i32)));
+                to_bytes(o, words(a, b));
+            }
+            Out::LeakyWords(o) => to_words(o, words(rounded(leaky(v[0])), rounded(leaky(v[1])))),
+            Out::Add(o) => {
+                let p = o.as_ptr().add(at) as *const __m128i;
+                let old = |h| _mm256_cvtepi16_epi32(_mm_loadu_si128(p.add(h)));
+                to_words(o, words(_mm256_add_epi32(rounded(v[0]), old(0)), _mm256_add_epi32(rounded(v[1]), old(1))));
+            }
+            Out::Words(o) => to_words(o, words(rounded(v[0]), rounded(v[1]))),
+            Out::Codes(o) => to_bytes(o, words(rounded(v[0]), rounded(v[1]))),
+            Out::Floats(o) => (0..2).for_each(|h| _mm256_storeu_ps(o.as_mut_ptr().add(at + 8 * h), v[h])),
+        }
+    }
+}
 
 fn bytes(x: In) -> (*const u8, bool) {
     match x {
@@ -127,7 +159,7 @@ unsafe fn tiles<const R: usize, const C: usize, const WIDE: bool>(l: &Matrix, fr
     }
 }
 
-/// What [`finish`] does.
+/// What [`finish`](super::matrix::finish) does.
 ///
 /// # Safety
 /// The processor has AVX-512 F and BW; `out` has BLOCK values from `at`.
