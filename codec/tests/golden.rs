@@ -1,5 +1,6 @@
 //! Streams of the current version, decoded for ever: the frozen tiny packs, frames from 175x143 (static, four slices, changing
-//! steps and groups) and 160x96 (moving; in shifted also slices of kind `motion`), and the CRC-32C of each frame's latents.
+//! steps and groups) and 160x96 (moving; in shifted also slices of kind `motion`), and the CRC-32C of each frame's latents; of shifted, whose pack has
+//! integer networks, also of each picture.
 //!
 //! `LIC_WRITE_GOLDEN=1 cargo test --release -p lic-codec --test golden` writes them anew: only for a new version of the format.
 
@@ -36,6 +37,7 @@ fn write() {
     }
 }
 
+/// Of each frame, and of its picture if that is exact.
 fn crcs(name: &str, level: Level) -> Vec<u32> {
     let data = std::fs::read(golden(&format!("{name}.lic"))).unwrap();
     let mut d = Decoder::new(&runtime(), 0).unwrap();
@@ -43,6 +45,9 @@ fn crcs(name: &str, level: Level) -> Vec<u32> {
     let (mut at, mut out) = (0, vec![]);
     while let bitstream::Scan::Frame(h) = bitstream::scan(&data[at..]) {
         out.push(d.decode(&data[at..at + h.length]).unwrap().latents_crc);
+        if name == "shifted" {
+            out.push(crc32c::crc32c(&MOVING.picture(&mut d).concat()));
+        }
         at += h.length;
     }
     assert_eq!(at, data.len());
@@ -50,7 +55,7 @@ fn crcs(name: &str, level: Level) -> Vec<u32> {
 }
 
 #[test]
-fn golden_streams_decode_to_the_same_latents() {
+fn golden_streams_decode_to_the_same_latents_and_pictures() {
     tiny();
     if std::env::var_os("LIC_WRITE_GOLDEN").is_some() {
         write();
