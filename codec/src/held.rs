@@ -1,16 +1,19 @@
 //! The reference rule: a key frame evicts all, any other frame n evicts what is `held` or more numbers older than n + 1.
 
+use crate::error::Result;
 use crate::motion::{Mode, Pending};
 use crate::slice::{Latents, Tracks};
 use lic_kernels::motion::Quarters;
 use lic_kernels::planes::Planes;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A decoded frame.
 #[derive(Default)]
 pub(crate) struct HeldFrame {
     pub number: u32,
     /// `[positions][channels]` in 1/65536; in slices of kind `motion` the track that stands for them.
-    pub latents: Vec<i32>,
+    pub latents: Arc<Vec<i32>>,
     /// Its skip map; all false in slices without reference.
     pub skip: Vec<bool>,
     /// Magnitudes of recent differences, as `latents`, and vectors by position; both empty in frames without slices of kind `motion`.
@@ -27,6 +30,8 @@ pub(crate) struct HeldFrame {
 /// Planes of a frame, or what they are made from.
 pub(crate) enum Picture {
     Made(Planes),
+    /// Being made.
+    Begun(JoinHandle<Result<Planes>>),
     Pending(Pending),
 }
 
@@ -41,11 +46,11 @@ impl HeldFrame {
     pub fn of(number: u32, step: u8, slices: Vec<Latents>, m: usize) -> HeldFrame {
         let moves = slices.iter().any(|s| s.motion.is_some());
         let mut f = HeldFrame { number, ..HeldFrame::default() };
-        let mut p = Pending { step, ..Pending::default() };
+        let (mut p, mut latents) = (Pending { step, ..Pending::default() }, Vec::new());
         for s in slices {
             let first = f.skip.len();
             let n = s.skip.len();
-            f.latents.extend_from_slice(&s.values);
+            latents.extend_from_slice(&s.values);
             f.skip.extend_from_slice(&s.skip);
             if let Some(x) = s.motion {
                 f.recent.extend_from_slice(&x.recent);
@@ -59,6 +64,7 @@ impl HeldFrame {
                 p.modes.resize(first + n, Mode::Own);
             }
         }
+        f.latents = Arc::new(latents);
         f.picture = Picture::Pending(p);
         f
     }

@@ -114,7 +114,7 @@ impl Encoder {
             self.analyse_whole(&mut work)?;
         } else if let Some(plan) = &work.plan {
             for rows in work.layout.parts() {
-                self.networks.analyse_at(&self.planes, rows, &plan.candidates, &mut work.y)?;
+                self.networks.exact.analyse_at(&self.planes, rows, &plan.candidates, &mut work.y)?;
             }
         }
         if let Some(plan) = &mut work.plan {
@@ -130,7 +130,7 @@ impl Encoder {
         if work.plan.is_some() {
             let all = vec![true; work.layout.columns * work.layout.rows];
             for rows in work.layout.parts() {
-                self.networks.analyse_at(&self.planes, rows, &all, &mut work.y)?;
+                self.networks.exact.analyse_at(&self.planes, rows, &all, &mut work.y)?;
             }
         } else {
             work.y.values = self.networks.analyse(&self.planes)?;

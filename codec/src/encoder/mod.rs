@@ -392,6 +392,10 @@ impl Encoder {
         } else if let Some(clean) = clean {
             self.refresh.coded(number, clean);
         }
+        if self.threads > 1 && self.moves() {
+            // The next frame will look there; until it comes there is time.
+            frame.begin_picture(&self.networks, work.layout.columns);
+        }
         self.held.insert(frame);
         self.since_key += 1;
         self.number = number.wrapping_add(1);

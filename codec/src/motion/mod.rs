@@ -3,6 +3,7 @@
 //! Everything that decides a probability is decoded integers (vectors, modes, latents).
 
 mod around;
+mod exact;
 pub(crate) mod field;
 mod picture;
 

@@ -1,12 +1,12 @@
 //! The picture of a frame: compensated blocks, synthesis around what is coded, and the blend at the borders between them
 //! (codec/BITSTREAM.md, section "Pictures"). Encoder and decoder make their pictures here.
 
-use super::{Mode, around};
+use super::Mode;
+use super::exact::{Exact, in_units};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
-use crate::model::{Integers, Network, Pack, Runtime};
+use crate::model::{Network, Pack, Runtime};
 use lic_kernels::motion::{self, Quarters};
-use lic_kernels::network::Position;
 use lic_kernels::planes::Planes;
 use lic_kernels::{Level, shuffle};
 use std::borrow::Cow;
@@ -49,14 +49,12 @@ pub(crate) struct Coded {
 
 /// The networks of a pack.
 pub(crate) struct Networks {
-    pack: Arc<Pack>,
+    pub exact: Exact,
     /// Float, for whole pictures at the encoder.
     analysis: Option<Network>,
     /// Float, for packs without integer networks.
     synthesis: Option<Network>,
     packed: Vec<f32>,
-    level: Level,
-    threads: usize,
 }
 
 impl Networks {
@@ -67,15 +65,13 @@ impl Networks {
             analysis: session(encoder, &pack.analysis)?,
             synthesis: session(pack.integers.is_none(), &pack.synthesis)?,
             packed: Vec::new(),
-            pack: pack.clone(),
-            level,
-            threads,
+            exact: Exact { pack: pack.clone(), level, threads },
         })
     }
 
     /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network.
     pub fn analyse(&mut self, planes: &Planes) -> Result<Vec<f32>> {
-        let m = self.pack.prior.channels;
+        let m = self.exact.pack.prior.channels;
         shuffle::pack(planes, &mut self.packed);
         let n = planes.width / 16 * (planes.height / 16);
         let network = self.analysis.as_mut().ok_or_else(|| Error::Pack("analysis was not asked for".into()))?;
@@ -93,92 +89,18 @@ impl Networks {
         })?
     }
 
-    fn integers(&self) -> Result<&Integers> {
-        // Packs with a prior for kind motion have them; the decoder asks before it reads such a slice.
-        self.pack.integers.as_ref().ok_or_else(|| Error::Pack("no integer networks".into()))
-    }
-
-    /// Adds to `base` what it lacks of the set positions in `rows`, which count as a picture of their own, by the integer network.
-    pub fn analyse_at(&self, planes: &Planes, rows: Range<usize>, map: &[bool], base: &mut Base) -> Result<()> {
-        let (columns, m) = (planes.width / 16, self.pack.prior.channels);
-        let n = columns * (planes.height / 16);
-        base.values.resize(n * m, 0.0);
-        base.known.resize(n, false);
-        let first = rows.start * columns;
-        let wanted: Vec<u32> = (first..rows.end * columns).filter(|&p| map[p] && !base.known[p]).map(|p| (p - first) as u32).collect();
-        let y = self.integers()?.analysis.run(self.level, self.threads, planes, rows, &wanted);
-        for (p, y) in wanted.iter().map(|&p| p as usize + first).zip(y.chunks_exact(m)) {
-            base.values[p * m..][..m].copy_from_slice(y);
-            base.known[p] = true;
-        }
-        Ok(())
-    }
-
     /// Makes the picture of a frame of `columns` latent columns.
     pub fn make(&mut self, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
-        let m = self.pack.prior.channels;
-        let rows = frame.latents.len() / m / columns;
-        let Pending { step, modes, prediction, mut base, coded, alone } = pending;
-        let Some(mut picture) = prediction else { return self.synthesise(frame, columns, rows) };
-        let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
-        let map: Vec<bool> = modes.iter().map(|m| *m != Mode::Copy).collect();
-        let mut row_of = vec![u32::MAX; modes.len()];
-        coded.positions.iter().enumerate().for_each(|(row, &p)| row_of[p as usize] = row as u32);
-        // From latents before gain to what synthesis takes.
-        let prior = &self.pack.prior;
-        let scale: Vec<f32> =
-            prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
-        let all = 0..rows;
-        let parts = if alone.is_empty() { std::slice::from_ref(&all) } else { &alone[..] };
-        for rows in parts {
-            let first = rows.start * columns;
-            let positions = around(&map[first..rows.end * columns], columns);
-            let mut wanted = vec![false; modes.len()];
-            let places = positions.iter().map(|p| p.at as usize + first);
-            places.clone().filter(|&p| modes[p] != Mode::Own).for_each(|p| wanted[p] = true);
-            self.analyse_at(&picture, rows.clone(), &wanted, &mut base)?;
-            let mut latents = vec![0f32; positions.len() * m];
-            for (p, row) in places.zip(latents.chunks_exact_mut(m)) {
-                if modes[p] == Mode::Own {
-                    own(frame, m, p, row);
-                    continue;
-                }
-                row.iter_mut().zip(&base.values[p * m..]).zip(&scale).for_each(|((r, b), s)| *r = b * s);
-                if row_of[p] != u32::MAX {
-                    let d = &coded.difference[row_of[p] as usize * m..];
-                    row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
-                }
-            }
-            self.integers()?.synthesis.run(self.level, self.threads, &positions, &latents, rows.clone(), &mut synthesised);
-        }
-        if alone.is_empty() {
-            motion::blend(&synthesised, &map, &mut picture);
-        }
-        for rows in alone {
-            let mut part = lines(&picture, &rows);
-            motion::blend(&lines(&synthesised, &rows), &map[rows.start * columns..rows.end * columns], &mut part);
-            let (y, c) = (256 * columns * rows.start, 64 * columns * rows.start);
-            picture.y[y..y + part.y.len()].copy_from_slice(&part.y);
-            picture.u[c..c + part.u.len()].copy_from_slice(&part.u);
-            picture.v[c..c + part.v.len()].copy_from_slice(&part.v);
-        }
-        Ok(picture)
-    }
-
-    /// A whole picture from a frame's own latents.
-    fn synthesise(&mut self, frame: &HeldFrame, columns: usize, rows: usize) -> Result<Planes> {
-        let (n, m) = (columns * rows, self.pack.prior.channels);
-        let mut out = Planes::for_size(16 * columns, 16 * rows);
-        let Some(network) = &mut self.synthesis else {
-            let mut latents = vec![0f32; m * n];
-            latents.chunks_exact_mut(m).enumerate().for_each(|(p, row)| own(frame, m, p, row));
-            let positions: Vec<_> = (0..n as u32).map(|at| Position { at, places: 15 }).collect();
-            self.integers()?.whole.run(self.level, self.threads, &positions, &latents, 0..rows, &mut out);
-            return Ok(out);
+        let Some(network) = self.synthesis.as_mut().filter(|_| pending.prediction.is_none()) else {
+            return self.exact.make(&frame.latents, pending, columns);
         };
+        let m = self.exact.pack.prior.channels;
+        let n = frame.latents.len() / m;
+        let rows = n / columns;
+        let mut out = Planes::for_size(16 * columns, 16 * rows);
         let (mut x, mut row) = (vec![0f32; m * n], vec![0f32; m]);
         for p in 0..n {
-            own(frame, m, p, &mut row);
+            in_units(&frame.latents[p * m..], &mut row);
             row.iter().enumerate().for_each(|(c, &v)| x[c * n + p] = v);
         }
         let (w8, h8) = (2 * columns, 2 * rows);
@@ -198,26 +120,26 @@ impl Networks {
     }
 }
 
-fn own(frame: &HeldFrame, m: usize, p: usize, row: &mut [f32]) {
-    row.iter_mut().zip(&frame.latents[p * m..]).for_each(|(r, &v)| *r = v as f32 * (1.0 / 65536.0));
-}
-
-/// Rows of latent positions of a picture as a picture of their own.
-fn lines(p: &Planes, rows: &Range<usize>) -> Planes {
-    let part = |from: &[u8], size: usize| from[rows.start * size * p.width / 16..rows.end * size * p.width / 16].to_vec();
-    Planes { y: part(&p.y, 256), u: part(&p.u, 64), v: part(&p.v, 64), height: 16 * rows.len(), ..Planes::for_size(p.width, 0) }
-}
-
 impl HeldFrame {
+    /// Begins to make its picture on a thread of its own, if integer networks alone do it: whoever wants it waits for what is left.
+    pub fn begin_picture(&mut self, networks: &Networks, columns: usize) {
+        if let (Picture::Pending(p), None) = (&mut self.picture, &networks.synthesis) {
+            let (pending, latents, exact) = (std::mem::take(p), self.latents.clone(), networks.exact.clone());
+            self.picture = Picture::Begun(std::thread::spawn(move || exact.make(&latents, pending, columns)));
+        }
+    }
+
     /// Its picture, made now if it was not yet.
     pub fn picture(&mut self, networks: &mut Networks, columns: usize) -> Result<&Planes> {
-        if let Picture::Pending(p) = &mut self.picture {
-            let pending = std::mem::take(p);
-            self.picture = Picture::Made(networks.make(self, pending, columns)?);
-        }
+        let made = match std::mem::take(&mut self.picture) {
+            Picture::Made(p) => p,
+            Picture::Begun(thread) => thread.join().unwrap_or_else(|e| std::panic::resume_unwind(e))?,
+            Picture::Pending(p) => networks.make(self, p, columns)?,
+        };
+        self.picture = Picture::Made(made);
         match &self.picture {
             Picture::Made(p) => Ok(p),
-            Picture::Pending(_) => unreachable!("made above"),
+            _ => unreachable!("made above"),
         }
     }
 }
@@ -232,7 +154,7 @@ impl Held {
     pub fn made(&self, number: u32) -> Option<&Planes> {
         match &self.get(number)?.picture {
             Picture::Made(p) => Some(p),
-            Picture::Pending(_) => None,
+            _ => None,
         }
     }
 }

@@ -128,7 +128,7 @@ impl Plan {
     pub fn analyse(&mut self, networks: &Networks, layout: &Layout) -> crate::error::Result<()> {
         let (w, mut map) = (layout.columns, self.candidates.clone());
         layout.strips.iter().filter(|s| s.anew).for_each(|s| map[s.rows.start * w..s.rows.end * w].fill(false));
-        layout.parts().into_iter().try_for_each(|rows| networks.analyse_at(&self.prediction, rows, &map, &mut self.base))
+        layout.parts().into_iter().try_for_each(|rows| networks.exact.analyse_at(&self.prediction, rows, &map, &mut self.base))
     }
 }
 

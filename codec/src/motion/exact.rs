@@ -1,0 +1,115 @@
+//! Pictures by the integer networks: the same on every machine, whoever makes them.
+
+use super::picture::{Base, Pending};
+use super::{Mode, around};
+use crate::error::{Error, Result};
+use crate::model::{Integers, Pack};
+use lic_kernels::Level;
+use lic_kernels::motion;
+use lic_kernels::network::Position;
+use lic_kernels::planes::Planes;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A pack's integer networks and what computes them.
+#[derive(Clone)]
+pub(crate) struct Exact {
+    pub pack: Arc<Pack>,
+    pub level: Level,
+    pub threads: usize,
+}
+
+impl Exact {
+    fn integers(&self) -> Result<&Integers> {
+        // Packs with a prior for kind motion have them; the decoder asks before it reads such a slice.
+        self.pack.integers.as_ref().ok_or_else(|| Error::Pack("no integer networks".into()))
+    }
+
+    /// Adds to `base` what it lacks of the set positions in `rows`, which count as a picture of their own, by the integer network.
+    pub fn analyse_at(&self, planes: &Planes, rows: Range<usize>, map: &[bool], base: &mut Base) -> Result<()> {
+        let (columns, m) = (planes.width / 16, self.pack.prior.channels);
+        let n = columns * (planes.height / 16);
+        base.values.resize(n * m, 0.0);
+        base.known.resize(n, false);
+        let first = rows.start * columns;
+        let wanted: Vec<u32> = (first..rows.end * columns).filter(|&p| map[p] && !base.known[p]).map(|p| (p - first) as u32).collect();
+        let y = self.integers()?.analysis.run(self.level, self.threads, planes, rows, &wanted);
+        for (p, y) in wanted.iter().map(|&p| p as usize + first).zip(y.chunks_exact(m)) {
+            base.values[p * m..][..m].copy_from_slice(y);
+            base.known[p] = true;
+        }
+        Ok(())
+    }
+
+    /// Makes the picture of a frame of `columns` latent columns; `own`: its latents.
+    pub fn make(&self, own: &[i32], pending: Pending, columns: usize) -> Result<Planes> {
+        let m = self.pack.prior.channels;
+        let rows = own.len() / m / columns;
+        let Pending { step, modes, prediction, mut base, coded, alone } = pending;
+        let Some(mut picture) = prediction else { return self.whole(own, columns, rows) };
+        let mut synthesised = Planes::for_size(16 * columns, 16 * rows);
+        let map: Vec<bool> = modes.iter().map(|m| *m != Mode::Copy).collect();
+        let mut row_of = vec![u32::MAX; modes.len()];
+        coded.positions.iter().enumerate().for_each(|(row, &p)| row_of[p as usize] = row as u32);
+        // From latents before gain to what synthesis takes.
+        let prior = &self.pack.prior;
+        let scale: Vec<f32> =
+            prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
+        let all = 0..rows;
+        let parts = if alone.is_empty() { std::slice::from_ref(&all) } else { &alone[..] };
+        for rows in parts {
+            let first = rows.start * columns;
+            let positions = around(&map[first..rows.end * columns], columns);
+            let mut wanted = vec![false; modes.len()];
+            let places = positions.iter().map(|p| p.at as usize + first);
+            places.clone().filter(|&p| modes[p] != Mode::Own).for_each(|p| wanted[p] = true);
+            self.analyse_at(&picture, rows.clone(), &wanted, &mut base)?;
+            let mut latents = vec![0f32; positions.len() * m];
+            for (p, row) in places.zip(latents.chunks_exact_mut(m)) {
+                if modes[p] == Mode::Own {
+                    in_units(&own[p * m..], row);
+                    continue;
+                }
+                row.iter_mut().zip(&base.values[p * m..]).zip(&scale).for_each(|((r, b), s)| *r = b * s);
+                if row_of[p] != u32::MAX {
+                    let d = &coded.difference[row_of[p] as usize * m..];
+                    row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
+                }
+            }
+            self.integers()?.synthesis.run(self.level, self.threads, &positions, &latents, rows.clone(), &mut synthesised);
+        }
+        if alone.is_empty() {
+            motion::blend(&synthesised, &map, &mut picture);
+        }
+        for rows in alone {
+            let mut part = lines(&picture, &rows);
+            motion::blend(&lines(&synthesised, &rows), &map[rows.start * columns..rows.end * columns], &mut part);
+            let (y, c) = (256 * columns * rows.start, 64 * columns * rows.start);
+            picture.y[y..y + part.y.len()].copy_from_slice(&part.y);
+            picture.u[c..c + part.u.len()].copy_from_slice(&part.u);
+            picture.v[c..c + part.v.len()].copy_from_slice(&part.v);
+        }
+        Ok(picture)
+    }
+
+    /// A whole picture from a frame's own latents.
+    fn whole(&self, own: &[i32], columns: usize, rows: usize) -> Result<Planes> {
+        let mut out = Planes::for_size(16 * columns, 16 * rows);
+        let mut latents = vec![0f32; own.len()];
+        in_units(own, &mut latents);
+        let positions: Vec<_> = (0..(columns * rows) as u32).map(|at| Position { at, places: 15 }).collect();
+        self.integers()?.whole.run(self.level, self.threads, &positions, &latents, 0..rows, &mut out);
+        Ok(out)
+    }
+}
+
+/// Latents in units of what synthesis takes.
+pub(super) fn in_units(from: &[i32], to: &mut [f32]) {
+    to.iter_mut().zip(from).for_each(|(t, &v)| *t = v as f32 * (1.0 / 65536.0));
+}
+
+/// Rows of latent positions of a picture as a picture of their own.
+fn lines(p: &Planes, rows: &Range<usize>) -> Planes {
+    let part = |from: &[u8], size: usize| from[rows.start * size * p.width / 16..rows.end * size * p.width / 16].to_vec();
+    Planes { y: part(&p.y, 256), u: part(&p.u, 64), v: part(&p.v, 64), height: 16 * rows.len(), ..Planes::for_size(p.width, 0) }
+}
