@@ -30,7 +30,12 @@ impl Around {
     /// `weights`: `[channels][9]`, within int8 for bytes; `bias` in units of sums of weights times (activation - zero); `scale` as in
     /// [`Matrix`](super::Matrix). Refuses what could overflow for any input.
     pub fn new<L: Lane>(channels: usize, weights: &[i16], bias: &[i32], scale: &[f32]) -> Result<Around, BadWeights> {
-        if weights.len() != 9 * channels || bias.len() != channels || scale.len() != channels || channels % LANES != 0 || channels == 0 {
+        if weights.len() != 9 * channels
+            || bias.len() != channels
+            || scale.len() != channels
+            || !channels.is_multiple_of(LANES)
+            || channels == 0
+        {
             return Err(BadWeights("shape"));
         }
         let bytes = L::FAR < 256;

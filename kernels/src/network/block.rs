@@ -18,6 +18,9 @@ pub struct Block<L> {
 /// Rows that pass through all layers of a block together, so that what is between them stays in the nearest cache.
 const TILE: usize = 48;
 
+/// What one thread works on: which rows, their part of the stream, and the next block with its part of what that takes.
+type Share<'a, L> = (std::ops::Range<usize>, &'a mut [i16], Option<(&'a Block<L>, &'a mut [L])>);
+
 impl<L: Lane> Block<L> {
     pub fn new(entry: i16, around: Around, up: Matrix, down: Matrix) -> Result<Block<L>, BadWeights> {
         let (c, wide) = (around.channels(), L::FAR > 255);
@@ -61,9 +64,7 @@ impl<L: Lane> Block<L> {
             });
             parts.push((part, here, into));
         }
-        let run = |(part, stream, next): (std::ops::Range<usize>, &mut [i16], Option<(&Block<L>, &mut [L])>)| {
-            self.tiles(level, rows, part.start, x, stream, next)
-        };
+        let run = |(part, stream, next): Share<'_, L>| self.tiles(level, rows, part.start, x, stream, next);
         std::thread::scope(|s| {
             let here = parts.pop();
             for part in parts {

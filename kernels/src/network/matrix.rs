@@ -66,7 +66,12 @@ impl Matrix {
             Weights::Bytes(w) => (w.len(), 4, 255i64),
             Weights::Words(w) => (w.len(), 2, 32768),
         };
-        if n != inputs * outputs || bias.len() != outputs || scale.len() != outputs || inputs % lanes != 0 || outputs % BLOCK != 0 || n == 0
+        if n != inputs * outputs
+            || bias.len() != outputs
+            || scale.len() != outputs
+            || !inputs.is_multiple_of(lanes)
+            || !outputs.is_multiple_of(BLOCK)
+            || n == 0
         {
             return Err(BadWeights("shape"));
         }

@@ -111,11 +111,11 @@ fn latents_do_not_depend_on_what_else_is_wanted() {
 
 #[test]
 fn refuses_what_could_overflow() {
-    let w = vec![64i8; 4 * 16];
+    let w = [64i8; 4 * 16];
     let new = |w: &[i8], scale| Matrix::new(4, 16, Weights::Bytes(w), &[0; 16], &[scale; 16]);
     assert!(new(&w, 1.0).is_ok());
     assert!(new(&w, 1e9).is_err() && new(&w, f32::NAN).is_err());
-    assert!(new(&vec![65i8; 4 * 16], 1.0).is_err(), "two products");
+    assert!(new(&[65i8; 4 * 16], 1.0).is_err(), "two products");
     assert!(Matrix::new(4, 16, Weights::Words(&[32767; 64]), &[0; 16], &[1.0; 16]).is_err());
 }
 

@@ -70,6 +70,7 @@ impl Settings {
             slices: self.slices,
             inter: self.inter.into(),
             rdo: self.rdo,
+            fixed_step: false,
         }
     }
 }
