@@ -91,16 +91,25 @@ impl Networks {
 
     /// Makes the picture of a frame of `columns` latent columns.
     pub fn make(&mut self, frame: &HeldFrame, pending: Pending, columns: usize) -> Result<Planes> {
-        let Some(network) = self.synthesis.as_mut().filter(|_| pending.prediction.is_none()) else {
+        let Some(network) = &mut self.synthesis else {
             return self.exact.make(&frame.latents, pending, columns);
         };
-        let m = self.exact.pack.prior.channels;
-        let n = frame.latents.len() / m;
+        let own = Self::synthesise(network, &frame.latents, self.exact.pack.prior.channels, columns)?;
+        // Such a pack has no slices of kind `motion`: here a damaged frame is concealed.
+        Ok(match pending.prediction {
+            Some(p) => with_blocks(p, &own, columns, |i| pending.modes.get(i) == Some(&Mode::Own)),
+            None => own,
+        })
+    }
+
+    /// All of `latents`, `[positions][m]`, by the float network.
+    fn synthesise(network: &mut Network, latents: &[i32], m: usize, columns: usize) -> Result<Planes> {
+        let n = latents.len() / m;
         let rows = n / columns;
         let mut out = Planes::for_size(16 * columns, 16 * rows);
         let (mut x, mut row) = (vec![0f32; m * n], vec![0f32; m]);
         for p in 0..n {
-            in_units(&frame.latents[p * m..], &mut row);
+            in_units(&latents[p * m..], &mut row);
             row.iter().enumerate().for_each(|(c, &v)| x[c * n + p] = v);
         }
         let (w8, h8) = (2 * columns, 2 * rows);
@@ -118,6 +127,19 @@ impl Networks {
         })??;
         Ok(out)
     }
+}
+
+/// `to` with the blocks of 16x16 of `from` for which `take` holds, by raster index.
+fn with_blocks(mut to: Planes, from: &Planes, columns: usize, take: impl Fn(usize) -> bool) -> Planes {
+    let planes = [(&mut to.y, &from.y, 16), (&mut to.u, &from.u, 8), (&mut to.v, &from.v, 8)];
+    for (to, from, side) in planes {
+        for (i, (to, from)) in to.chunks_exact_mut(side).zip(from.chunks_exact(side)).enumerate() {
+            if take(i / (columns * side) * columns + i % columns) {
+                to.copy_from_slice(from);
+            }
+        }
+    }
+    to
 }
 
 impl HeldFrame {
