@@ -5,7 +5,7 @@
 //! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
-//! yuv check IN.lic       compares the latents of every twin of the integer kernels on this machine
+//! yuv check IN.lic       compares latents and pictures of every twin of the integer kernels on this machine
 //! ```
 
 use lic_codec::{Colour, Decoder, Encoder, Inter, Pack, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo, bitstream};
@@ -195,12 +195,22 @@ fn check(from: &str) -> Result<(), Box<dyn Error>> {
     for level in lic_kernels::Level::available() {
         let mut decoder = Decoder::new(&runtime, 0)?;
         decoder.set_kernels(level);
-        let crcs: Result<Vec<u32>, _> = frames(&data)?.iter().map(|f| decoder.decode(f).map(|d| d.latents_crc)).collect();
-        all.push((level, crcs?));
+        let mut crcs = Vec::new();
+        for f in frames(&data)? {
+            let d = decoder.decode(f)?;
+            let (w, h) = (d.info.width as usize, d.info.height as usize);
+            let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+            let mut picture = vec![0; w * h + 2 * cw * ch];
+            let (y, uv) = picture.split_at_mut(w * h);
+            let (u, v) = uv.split_at_mut(cw * ch);
+            decoder.render(&mut PictureMut::new(RawFormat::I420, d.info.width, d.info.height, vec![(y, w), (u, cw), (v, cw)])?)?;
+            crcs.push((d.latents_crc, crc32c::crc32c(&picture)));
+        }
+        all.push((level, crcs));
     }
     if all.iter().any(|(_, c)| *c != all[0].1) {
-        return Err(format!("latents differ between {:?}", all.iter().map(|(l, _)| l).collect::<Vec<_>>()).into());
+        return Err(format!("latents or pictures differ between {:?}", all.iter().map(|(l, _)| l).collect::<Vec<_>>()).into());
     }
-    println!("{} frames: latents identical on {:?}", all[0].1.len(), all.iter().map(|(l, _)| l).collect::<Vec<_>>());
+    println!("{} frames: latents and pictures identical on {:?}", all[0].1.len(), all.iter().map(|(l, _)| l).collect::<Vec<_>>());
     Ok(())
 }
