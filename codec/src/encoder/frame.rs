@@ -101,7 +101,8 @@ impl Encoder {
                 let prices = Prices { bit, vector_bit: VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads };
-                plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &layout, prices));
+                self.calm.next(layout.columns * layout.rows);
+                plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &self.calm, &layout, prices));
                 if let Some(plan) = &mut plan {
                     plan.excess = self.outcome.excess(&plan.vectors, layout.columns);
                 }

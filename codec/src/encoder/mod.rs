@@ -19,7 +19,7 @@ use frame::Work;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
-use motion::{Layout, Outcome, Reach, Strip};
+use motion::{Calm, Layout, Outcome, Reach, Strip};
 use rate::Rate;
 use refresh::{Band, Refresh};
 use slice::Coded;
@@ -125,6 +125,7 @@ pub struct Encoder {
     /// The picture before, and how that turned out.
     last_planes: Planes,
     outcome: Outcome,
+    calm: Calm,
     held: Held,
     /// Lost frames and what refers to them; only as long as they could be held.
     lost: Vec<u32>,
@@ -166,6 +167,7 @@ impl Encoder {
             planes: Planes::for_size(info.width as usize, info.height as usize),
             last_planes: Planes::for_size(info.width as usize, info.height as usize),
             outcome: Outcome::default(),
+            calm: Calm::default(),
             held: Held::new(HELD),
             lost: Vec::new(),
             number: 0,
@@ -351,6 +353,10 @@ impl Encoder {
                 hyper_rows: strip.hyper_rows().len() as u32,
                 payload: c.payload,
             });
+        }
+        match &work.plan {
+            Some(plan) => self.calm.learn(plan, &latents.iter().flat_map(|l: &crate::slice::Latents| l.skip.iter().copied()).collect::<Vec<_>>()),
+            None => self.calm.clear(),
         }
         let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {

@@ -1,9 +1,11 @@
 //! Motion at the encoder: vectors, the compensated picture, and what copying each block would cost in pixels.
 
+mod calm;
 mod decide;
 mod outcome;
 mod search;
 
+pub(super) use calm::Calm;
 pub(super) use decide::Moved;
 pub(super) use outcome::Outcome;
 
@@ -20,6 +22,10 @@ pub(super) struct Plan {
     /// Of every position.
     pub vectors: Vec<Quarters>,
     pub prediction: Planes,
+    /// What [`Calm`] keeps of the search.
+    left: Vec<u32>,
+    /// Pixel error that a bit is worth.
+    bit: f32,
     /// Error of each block if it copies: 0.75 x squared error of luma + 1.25 x that of chroma.
     pub copy_error: Vec<f32>,
     /// What [`Outcome`] tells of each position.
@@ -99,6 +105,7 @@ impl Plan {
         frame: &HeldFrame,
         picture: &Planes,
         search: &mut SearchPlane,
+        calm: &Calm,
         layout: &Layout,
         prices: Prices,
     ) -> Plan {
@@ -111,17 +118,18 @@ impl Plan {
         let parts = crate::parallel(threads, bands.len(), |i| {
             let (rows, strip) = &bands[i];
             if strip.anew {
-                return vec![Quarters::default(); rows.len() * w];
+                return vec![(Quarters::default(), 0); rows.len() * w];
             }
-            search::band(pair, frame, w, rows.clone(), strip.reach)
+            search::band(pair, frame, calm, w, rows.clone(), strip.reach)
         });
-        let vectors = parts.concat();
+        let (vectors, left): (Vec<_>, Vec<_>) = parts.concat().into_iter().unzip();
         let slices: Vec<_> = layout.parts().into_iter().map(|rows| (rows, Some(picture))).collect();
         let prediction = motion::compensate(level, &slices, &vectors, layout.alone, threads).expect("there is a reference");
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
-        let mut candidates: Vec<bool> = copy_error.iter().map(|&e| e > LEAST_BITS * prices.bit).collect();
+        let copies = |(p, &e): (usize, &f32)| e <= LEAST_BITS * prices.bit || vectors[p] == Quarters::default() && calm.copies(p, e / prices.bit);
+        let mut candidates: Vec<bool> = copy_error.iter().enumerate().map(|e| !copies(e)).collect();
         layout.strips.iter().filter(|s| s.anew).for_each(|s| candidates[s.rows.start * w..s.rows.end * w].fill(true));
-        Plan { reference: frame.number, vectors, prediction, copy_error, excess: Vec::new(), candidates, base: Base::default() }
+        Plan { reference: frame.number, vectors, left, bit: prices.bit, prediction, copy_error, excess: Vec::new(), candidates, base: Base::default() }
     }
 
     /// Fills in `base`.

@@ -3,7 +3,7 @@
 //! a coarse grid around (the uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for
 //! it at this moment.
 
-use super::{LEAST_BITS, Prices, Reach};
+use super::{Calm, LEAST_BITS, Prices, Reach};
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, Field, FlagIo, Part, Prediction};
@@ -156,15 +156,22 @@ fn whole(v: Vector) -> Vector {
     Vector { x: (v.x.saturating_add(2)) & !3, y: (v.y.saturating_add(2)) & !3 }
 }
 
-/// Vectors of the blocks in `rows`, raster order.
-pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<usize>, reach: Option<Reach>) -> Vec<Quarters> {
+/// Vectors of the blocks in `rows`, raster order, and what [`Calm`] keeps of each: the difference that a full search left where nothing moves.
+pub(super) fn band(pair: Pair, frame: &HeldFrame, calm: &Calm, columns: usize, rows: Range<usize>, reach: Option<Reach>) -> Vec<(Quarters, u32)> {
     let first = rows.start * columns;
     let n = rows.len() * columns;
     let last = frame.vectors.get(first..first + n).unwrap_or_default();
     let mut field = Field::new(columns, rows.len(), &[], last, &[16384; 16]);
+    let mut left = vec![0; n];
     for i in 0..n {
         let (x, y) = (i % columns * 16, (rows.start + i / columns) * 16);
         let mut b = Seek::new(pair, &field, Part::Block, x, y, reach);
+        let still = b.best.2 == Vector::default() && calm.still(first + i, b.best.1);
+        if still {
+            left[i] = calm.left(first + i);
+            field.code(Block { mode: Mode::Copy, vectors: Quarters::default() }, &mut Nowhere);
+            continue;
+        }
         if b.best.1 > GOOD {
             let mut candidates = b.prediction.others.clone();
             let at = |dx: isize, dy: isize| {
@@ -190,12 +197,13 @@ pub(super) fn band(pair: Pair, frame: &HeldFrame, columns: usize, rows: Range<us
                 b.square(1);
             }
         }
-        let one = b.settle();
+        let (one, difference) = (b.settle(), b.best.1);
         let vectors = if one.error > LEAST_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one, reach) } else { None };
         let vectors = vectors.unwrap_or(Quarters::whole(one.vector));
+        left[i] = if vectors == Quarters::default() { difference } else { 0 };
         field.code(Block { mode: Mode::Copy, vectors }, &mut Nowhere);
     }
-    field.blocks.iter().map(|b| b.vectors).collect()
+    field.blocks.iter().map(|b| b.vectors).zip(left).collect()
 }
 
 /// Vectors for the quarters of the next block of `field`, if they cost less than its `one`.
@@ -247,7 +255,7 @@ mod tests {
         let search = SearchPlane::new(Level::best(), &reference.y, w, h);
         let vectors = |bit| {
             let pair = Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit, vector_bit: bit } };
-            band(pair, &HeldFrame::default(), w / 16, 0..h / 16, None)
+            band(pair, &HeldFrame::default(), &Calm::default(), w / 16, 0..h / 16, None).into_iter().map(|b| b.0).collect::<Vec<_>>()
         };
         let (moving, still) = (Vector { x: 16, y: -8 }, Vector::default());
         for (i, q) in vectors(20.0).iter().enumerate().filter(|(i, _)| *i >= w / 16) {
