@@ -12,8 +12,8 @@ use crate::slice::Walk;
 use lic_kernels::motion::SearchPlane;
 
 /// A slice without reference is tried again after this many frames, or when the slice with one gets this dear.
-const TRY_NONE_EVERY: u32 = 8;
-const TRY_NONE_ABOVE: f32 = 0.6;
+const TRY_NONE_EVERY: u32 = 24;
+const TRY_NONE_ABOVE: f32 = 0.8;
 
 /// A vector's bits are worth less than others' in the frame that pays them: later frames copy what it finds.
 const VECTOR_PRICE: f32 = 0.5;

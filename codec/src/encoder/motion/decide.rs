@@ -26,6 +26,9 @@ impl Prices {
     }
 }
 
+/// Share of coded blocks that may as well have been copied without the slice being coded again for them.
+const NOT_WORTH_AGAIN: f32 = 0.2;
+
 /// A slice's part of what [`Plan`](super::Plan) found.
 pub(in crate::encoder) struct Moved<'a> {
     pub vectors: &'a [Quarters],
@@ -50,7 +53,9 @@ impl Job<'_> {
                     if b.mode != Mode::Copy && moved.copy_error[i] < coded { Block { mode: Mode::Copy, ..*b } } else { *b }
                 })
                 .collect();
-            if better != blocks {
+            let coded = blocks.iter().filter(|b| b.mode != Mode::Copy).count();
+            let gone = better.iter().zip(&blocks).filter(|(a, b)| a != b).count();
+            if gone as f32 > NOT_WORTH_AGAIN * coded as f32 {
                 (latents, io) = self.attempt_motion(p, tracks, moved, &better);
             }
         }

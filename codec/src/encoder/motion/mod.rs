@@ -126,7 +126,10 @@ impl Plan {
         let slices: Vec<_> = layout.parts().into_iter().map(|rows| (rows, Some(picture))).collect();
         let prediction = motion::compensate(level, &slices, &vectors, layout.alone, threads).expect("there is a reference");
         let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
-        let copies = |(p, &e): (usize, &f32)| e <= LEAST_BITS * prices.bit || vectors[p] == Quarters::default() && calm.copies(p, e / prices.bit);
+        let copies = |(p, &error): (usize, &f32)| {
+            let error = error / prices.bit;
+            if vectors[p] == Quarters::default() { error <= LEAST_BITS_STILL || calm.copies(p, error) } else { error <= LEAST_BITS }
+        };
         let mut candidates: Vec<bool> = copy_error.iter().enumerate().map(|e| !copies(e)).collect();
         layout.strips.iter().filter(|s| s.anew).for_each(|s| candidates[s.rows.start * w..s.rows.end * w].fill(true));
         Plan { reference: frame.number, vectors, left, bit: prices.bit, prediction, copy_error, excess: Vec::new(), candidates, base: Base::default() }
@@ -143,8 +146,10 @@ impl Plan {
 /// Rows that are searched one after the other; bands of them in parallel.
 const BAND: usize = 16;
 
-/// A coded block costs at least about so many bits: where copying errs less than they are worth nothing else is tried.
-const LEAST_BITS: f32 = 8.0;
+/// Where copying errs less than so many bits are worth, nothing else is tried: what little coding gains there is not worth looking for it.
+/// Of still blocks more, since what is still costs nothing by itself (see [`decide`]).
+const LEAST_BITS: f32 = 12.0;
+const LEAST_BITS_STILL: f32 = 16.0;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 //! a coarse grid around (the uneven multi-grid step of UMHexagonS, JVT-F017). A vector's price is what the field's coder would ask for
 //! it at this moment.
 
-use super::{Calm, LEAST_BITS, Prices, Reach};
+use super::{Calm, Prices, Reach};
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, Field, FlagIo, Part, Prediction};
@@ -16,6 +16,8 @@ use std::ops::Range;
 const GOOD: u32 = 160;
 /// Above this the grid is tried.
 const BAD: u32 = 2200;
+/// Where one vector errs by what so many bits are worth, four are tried.
+const SPLIT_BITS: f32 = 24.0;
 /// Half width of the grid and its pitch, in samples.
 const GRID: i16 = 32;
 const PITCH: i16 = 4;
@@ -198,7 +200,7 @@ pub(super) fn band(pair: Pair, frame: &HeldFrame, calm: &Calm, columns: usize, r
             }
         }
         let (one, difference) = (b.settle(), b.best.1);
-        let vectors = if one.error > LEAST_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one, reach) } else { None };
+        let vectors = if one.error > SPLIT_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one, reach) } else { None };
         let vectors = vectors.unwrap_or(Quarters::whole(one.vector));
         left[i] = if vectors == Quarters::default() { difference } else { 0 };
         field.code(Block { mode: Mode::Copy, vectors }, &mut Nowhere);
