@@ -11,6 +11,7 @@ use crate::motion::{self, Networks};
 use crate::prior::{Heads, Kernels, MAX_LATENT, Shape, Tables};
 use crate::rans::RansDecoder;
 use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
+use crate::threads::{Threads, parallel};
 use crate::{PictureMut, RawFormat, StreamInfo};
 use lic_kernels::Level;
 use lic_kernels::planes::{self, Planes};
@@ -59,7 +60,7 @@ pub struct LatentsView<'a> {
 /// Decodes the frames of one stream; frames may be missing, repeated or damaged.
 pub struct Decoder {
     runtime: Runtime,
-    threads: usize,
+    threads: Threads,
     kernels: Level,
     counting: bool,
     stream: Option<Stream>,
@@ -83,7 +84,7 @@ impl Decoder {
     pub fn new(runtime: &Runtime, threads: u32) -> Result<Decoder> {
         Ok(Decoder {
             runtime: runtime.clone(),
-            threads: crate::threads(threads),
+            threads: Threads::new(threads)?,
             kernels: Level::best(),
             counting: false,
             stream: None,
@@ -104,11 +105,16 @@ impl Decoder {
     /// Entropy-decodes one frame (exactly one, as `Packet::data`). On error nothing of it is held and the picture before
     /// stays renderable. A decoder may begin with a key frame, or with a recovery point: see [`Decoded::whole`].
     pub fn decode(&mut self, data: &[u8]) -> Result<Decoded> {
+        let threads = self.threads.clone();
+        threads.run(|| self.decode_here(data))
+    }
+
+    fn decode_here(&mut self, data: &[u8]) -> Result<Decoded> {
         let header = bitstream::parse_header(data)?;
         if let Some(info) = header.stream {
             self.start(&header, info)?;
         }
-        let (threads, kernels, counting) = (self.threads, self.kernels, self.counting);
+        let (threads, kernels, counting) = (self.threads.count(), self.kernels, self.counting);
         let Some(stream) = &mut self.stream else {
             let reference = header.references.first().copied().unwrap_or(header.number.wrapping_sub(1));
             return Err(Error::MissingReference { number: header.number, reference });
@@ -174,13 +180,18 @@ impl Decoder {
 
     /// Synthesises the picture of the last frame decoded; its size must be the stream's.
     pub fn render(&mut self, out: &mut PictureMut) -> Result<()> {
+        let threads = self.threads.clone();
+        threads.run(|| self.render_here(out))
+    }
+
+    fn render_here(&mut self, out: &mut PictureMut) -> Result<()> {
         let s = self.stream.as_mut().ok_or_else(|| Error::Unsupported("nothing was decoded yet".into()))?;
         let frame = s.last.and_then(|n| s.held.get(n)).ok_or_else(|| Error::Unsupported("no whole picture was decoded yet".into()))?;
         if (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
         let number = frame.number;
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads)?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count())?;
         let columns = crate::latent_size(&s.info).0;
         let picture = s.held.picture(number, networks, columns)?.expect("held, as seen above");
         write_picture(picture, out);
@@ -254,7 +265,7 @@ impl Stream {
         let (w, h) = crate::latent_size(&self.info);
         let (count, rows) = (header.slices.len(), header.slice_rows(h)?);
         let known = self.known(header, &rows)?;
-        let kernels = Kernels { level: kernels, threads: (threads / count).max(1) };
+        let kernels = Kernels { level: kernels, threads };
         let decode = |i: usize| -> Result<(Latents, Shares)> {
             let (s, rows) = (&header.slices[i], &rows[i]);
             if !knows(known, rows) {
@@ -263,7 +274,7 @@ impl Stream {
             }
             self.slice_of(data, header, i, rows, kernels, counting)
         };
-        let slices = crate::parallel(threads, count, decode);
+        let slices = parallel(threads, count, decode);
         let mut shares = Shares::default();
         let mut latents = Vec::with_capacity(count);
         for slice in slices {

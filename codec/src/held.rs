@@ -3,10 +3,10 @@
 use crate::error::Result;
 use crate::motion::{Mode, Pending};
 use crate::slice::{Latents, Tracks};
+use crate::threads::Begun;
 use lic_kernels::motion::Quarters;
 use lic_kernels::planes::Planes;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// A decoded frame.
 #[derive(Default)]
@@ -31,7 +31,7 @@ pub(crate) struct HeldFrame {
 pub(crate) enum Picture {
     Made(Planes),
     /// Being made.
-    Begun(JoinHandle<Result<Planes>>),
+    Begun(Begun<Result<Planes>>),
     Pending(Pending),
 }
 

@@ -8,6 +8,7 @@ pub mod linear;
 mod linear_x86;
 pub mod motion;
 pub mod network;
+pub mod parallel;
 pub mod planes;
 pub mod shuffle;
 

@@ -9,6 +9,7 @@ use crate::held::{HeldFrame, Picture};
 use crate::motion::{self, Networks};
 use crate::prior::Kernels;
 use crate::slice::Latents;
+use crate::threads::parallel;
 use lic_kernels::Level;
 use lic_kernels::motion::Quarters;
 use lic_kernels::planes::Planes;
@@ -19,6 +20,11 @@ impl Decoder {
     /// lost slices show the newest whole picture, moved by the vectors of the nearest intact slice or, without one, by its own.
     /// Frames held stay as they are. Fails without a picture before, or if the frame's header is damaged.
     pub fn conceal(&mut self, data: &[u8], out: &mut PictureMut) -> Result<()> {
+        let threads = self.threads.clone();
+        threads.run(|| self.conceal_here(data, out))
+    }
+
+    fn conceal_here(&mut self, data: &[u8], out: &mut PictureMut) -> Result<()> {
         let header = bitstream::parse_header(data)?;
         let nothing = || Error::Unsupported("there is no picture to conceal with".into());
         let s = self.stream.as_mut().filter(|s| s.whole.is_some()).ok_or_else(nothing)?;
@@ -26,8 +32,8 @@ impl Decoder {
         if !same || (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads)?;
-        let picture = s.conceal(data, &header, networks, self.threads, self.kernels)?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count())?;
+        let picture = s.conceal(data, &header, networks, self.threads.count(), self.kernels)?;
         write_picture(&picture, out);
         Ok(())
     }
@@ -46,10 +52,10 @@ impl Stream {
             if let Some(known) = reference(&header.slices[i]).map(|n| self.held.get(n).map(|f| f.known)) {
                 known?.is_none_or(|k| end <= k.min(clean)).then_some(())?;
             }
-            let kernels = Kernels { level, threads: (threads / count).max(1) };
+            let kernels = Kernels { level, threads };
             self.slice_of(data, header, i, &rows[i], kernels, false).ok().map(|s| s.0)
         };
-        let mut slices = crate::parallel(threads, count, decode);
+        let mut slices = parallel(threads, count, decode);
 
         // Pictures that it is made from.
         let moves = |i: usize| matches!(header.slices[i].kind, SliceKind::Motion { .. });

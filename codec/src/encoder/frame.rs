@@ -100,7 +100,7 @@ impl Encoder {
                 let bit = prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize];
                 let prices = Prices { bit, vector_bit: VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
-                let kernels = Kernels { level: self.kernels, threads: self.threads };
+                let kernels = Kernels { level: self.kernels, threads: self.threads.count() };
                 self.calm.next(layout.columns * layout.rows);
                 plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &self.calm, &layout, prices));
                 if let Some(plan) = &mut plan {
@@ -157,24 +157,26 @@ impl Encoder {
         let prior = &pack.prior;
         let strips = work.layout.strips.clone();
         let Some(number) = work.reference else {
-            let coded = crate::parallel(self.threads, strips.len(), |i| self.part(work, prior, i, step, groups).none());
+            let coded = crate::threads::parallel(self.threads.count(), strips.len(), |i| self.part(work, prior, i, step, groups).none());
             strips.iter().zip(&coded).for_each(|(s, c)| self.set_none_cost(s, c.cost));
             return Ok((step, coded));
         };
         let alone = if work.plan.is_some() && self.settings.rdo { prior.step_alone(step) } else { step };
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
-        let spare = self.threads > strips.len();
+        let spare = self.threads.count() > strips.len();
         let frame = self.held.get(number).expect("the reference is held");
         let distance = self.number.wrapping_sub(number) as u8;
         let before: Vec<(f32, u32)> = strips.iter().map(|s| self.none_cost(s)).collect();
-        let first = crate::parallel(self.threads, strips.len(), |i| {
+        let first = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
             let part = self.part(work, prior, i, step, groups);
             if strips[i].anew {
                 return (part.none(), None);
             }
             let predicted = || part.predicted(frame, distance);
             if spare && work.whole && before[i].1 == 0 {
-                crate::both(predicted, || self.part(work, prior, i, alone, groups).priced_at(prior, step).none())
+                let (predicted, none) =
+                    crate::threads::both(predicted, || self.part(work, prior, i, alone, groups).priced_at(prior, step).none());
+                (predicted, Some(none))
             } else {
                 (predicted(), None)
             }
@@ -187,7 +189,7 @@ impl Encoder {
             self.analyse_whole(work)?;
         }
         let work = &*work;
-        let late = crate::parallel(self.threads, strips.len(), |i| {
+        let late = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
             missing[i].then(|| self.part(work, prior, i, alone, groups).priced_at(prior, step).none())
         });
         early.iter_mut().zip(late).for_each(|(e, l)| *e = e.take().or(l));
@@ -213,7 +215,7 @@ impl Encoder {
             return Ok((alone, early.into_iter().flatten().collect()));
         }
         // A frame has one step: beside predicted slices those without reference get it too.
-        let again = crate::parallel(self.threads, strips.len(), |i| {
+        let again = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
             cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others())
         });
         for (c, none) in out.iter_mut().zip(again) {
@@ -241,7 +243,7 @@ impl Encoder {
         let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
         Part {
             walk: Walk {
-                kernels: Kernels { level: self.kernels, threads: (self.threads / work.layout.strips.len()).max(1) },
+                kernels: Kernels { level: self.kernels, threads: self.threads.count() },
                 prior,
                 step,
                 shape: Shape { width: w, height: rows.len() },

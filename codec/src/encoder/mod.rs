@@ -14,6 +14,7 @@ use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
 use crate::motion::{Networks, compensate};
 
+use crate::threads::Threads;
 use crate::{RawFrame, StreamInfo};
 use frame::Work;
 use lic_kernels::Level;
@@ -119,7 +120,7 @@ pub struct Encoder {
     search: Option<SearchPlane>,
     info: StreamInfo,
     settings: Settings,
-    threads: usize,
+    threads: Threads,
     kernels: Level,
     planes: Planes,
     /// The picture before, and how that turned out.
@@ -153,8 +154,8 @@ impl Encoder {
                 crate::decoder::MAX_PIXELS
             )));
         }
-        let threads = crate::threads(settings.threads);
-        let networks = Networks::new(runtime, &pack, Level::best(), threads, true)?;
+        let threads = Threads::new(settings.threads)?;
+        let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true)?;
         let fps = if info.fps.0 > 0 && info.fps.1 > 0 { info.fps.0 as f32 / info.fps.1 as f32 } else { 30.0 };
         let rate = Rate::new(settings.bitrate, fps, (info.width * info.height) as f32);
         Ok(Encoder {
@@ -217,6 +218,11 @@ impl Encoder {
 
     /// Codes one frame; its size must be the stream's.
     pub fn encode(&mut self, frame: &RawFrame, force_key: bool) -> Result<Packet> {
+        let threads = self.threads.clone();
+        threads.run(|| self.encode_here(frame, force_key))
+    }
+
+    fn encode_here(&mut self, frame: &RawFrame, force_key: bool) -> Result<Packet> {
         if (frame.width, frame.height) != (self.info.width as usize, self.info.height as usize) {
             return Err(Error::Unsupported("a frame has another size than its stream".into()));
         }
@@ -355,7 +361,9 @@ impl Encoder {
             });
         }
         match &work.plan {
-            Some(plan) => self.calm.learn(plan, &latents.iter().flat_map(|l: &crate::slice::Latents| l.skip.iter().copied()).collect::<Vec<_>>()),
+            Some(plan) => {
+                self.calm.learn(plan, &latents.iter().flat_map(|l: &crate::slice::Latents| l.skip.iter().copied()).collect::<Vec<_>>())
+            }
             None => self.calm.clear(),
         }
         let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
@@ -370,7 +378,7 @@ impl Encoder {
                 Some(plan.prediction)
             } else {
                 let whole = [(0..work.layout.rows, self.held.made(plan.reference))];
-                compensate(self.kernels, &whole, &frame.vectors, false, self.threads)
+                compensate(self.kernels, &whole, &frame.vectors, false, self.threads.count())
             };
         }
         if !frame.skip.is_empty() && self.held.newest().is_some() {
@@ -398,9 +406,9 @@ impl Encoder {
         } else if let Some(clean) = clean {
             self.refresh.coded(number, clean);
         }
-        if self.threads > 1 && self.moves() {
+        if self.threads.count() > 1 && self.moves() {
             // The next frame will look there; until it comes there is time.
-            frame.begin_picture(&self.networks, work.layout.columns);
+            frame.begin_picture(&self.networks, work.layout.columns, &self.threads);
         }
         self.held.insert(frame);
         self.since_key += 1;

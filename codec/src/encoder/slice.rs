@@ -249,7 +249,7 @@ impl SymbolIo for Writer<'_> {
                 .collect();
             (chosen, costs)
         };
-        let parts = crate::parallel(parts, parts, choose);
+        let parts = crate::threads::parallel(parts, parts, choose);
         let (chosen, costs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         let rows = chosen.iter().flat_map(|c| c.chunks_exact(n)).zip(costs.iter().flatten());
         for ((row, &p), (chosen, &(bits, error))) in positions.iter().enumerate().zip(rows) {

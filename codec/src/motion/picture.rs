@@ -6,6 +6,7 @@ use super::exact::{Exact, in_units};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
+use crate::threads::Threads;
 use lic_kernels::motion::{self, Quarters};
 use lic_kernels::planes::Planes;
 use lic_kernels::{Level, shuffle};
@@ -143,11 +144,11 @@ fn with_blocks(mut to: Planes, from: &Planes, columns: usize, take: impl Fn(usiz
 }
 
 impl HeldFrame {
-    /// Begins to make its picture on a thread of its own, if integer networks alone do it: whoever wants it waits for what is left.
-    pub fn begin_picture(&mut self, networks: &Networks, columns: usize) {
+    /// Begins to make its picture beside what the caller goes on to do, if integer networks alone do it: whoever wants it waits for what is left.
+    pub fn begin_picture(&mut self, networks: &Networks, columns: usize, threads: &Threads) {
         if let (Picture::Pending(p), None) = (&mut self.picture, &networks.synthesis) {
             let (pending, latents, exact) = (std::mem::take(p), self.latents.clone(), networks.exact.clone());
-            self.picture = Picture::Begun(std::thread::spawn(move || exact.make(&latents, pending, columns)));
+            self.picture = Picture::Begun(threads.begin(move || exact.make(&latents, pending, columns)));
         }
     }
 
@@ -155,7 +156,7 @@ impl HeldFrame {
     pub fn picture(&mut self, networks: &mut Networks, columns: usize) -> Result<&Planes> {
         let made = match std::mem::take(&mut self.picture) {
             Picture::Made(p) => p,
-            Picture::Begun(thread) => thread.join().unwrap_or_else(|e| std::panic::resume_unwind(e))?,
+            Picture::Begun(b) => b.wait()?,
             Picture::Pending(p) => networks.make(self, p, columns)?,
         };
         self.picture = Picture::Made(made);
@@ -217,12 +218,7 @@ pub(crate) fn compensate(
             motion::compensate_rows(level, reference, &seen[slice], rows, motion::Bands { y, u, v });
         }
     };
-    std::thread::scope(|s| {
-        let mut bands = bands.into_iter();
-        let own = bands.next();
-        bands.for_each(|b| drop(s.spawn(|| run(b))));
-        own.map(run);
-    });
+    lic_kernels::parallel::each(bands, run);
     Some(out)
 }
 

@@ -166,6 +166,6 @@ impl Kernels {
             layer.apply(self.level, &x[from * layer.inputs()..to * layer.inputs()], bias, &mut out);
             out
         };
-        *out = crate::parallel(parts, parts, part).concat();
+        *out = crate::threads::parallel(parts, parts, part).concat();
     }
 }

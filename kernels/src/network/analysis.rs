@@ -2,6 +2,7 @@
 
 use super::matrix::In;
 use super::{Block, Lane, Matrix, Out, Rows, shares};
+use crate::parallel::each;
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
@@ -41,7 +42,7 @@ impl Analysis {
         let n = rows.len();
         let mut stream = vec![0i16; n * c];
         let (mut x, mut y) = (vec![u8::ZERO; (n + 1) * c], vec![u8::ZERO; (n + 1) * c]);
-        std::thread::scope(|s| {
+        {
             let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
             let mut parts = Vec::new();
             for part in shares(n, threads, TILE) {
@@ -62,12 +63,8 @@ impl Analysis {
                     self.blocks[0].enter(level, stream, bytes);
                 }
             };
-            let here = parts.pop();
-            for part in parts {
-                s.spawn(move || run(part));
-            }
-            here.into_iter().for_each(run);
-        });
+            each(parts, run);
+        }
         for (i, block) in self.blocks.iter().enumerate() {
             let needed = within[self.blocks.len() - 1 - i];
             let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));

@@ -1,6 +1,7 @@
 //! Residual block: depthwise 3x3, 1x1 up, leaky ReLU, 1x1 down, added to the stream.
 
 use super::{Around, Lane, Matrix, Out, Rows, shares};
+use crate::parallel::each;
 use crate::{Level, linear::BadWeights};
 use std::marker::PhantomData;
 
@@ -65,13 +66,9 @@ impl<L: Lane> Block<L> {
             parts.push((part, here, into));
         }
         let run = |(part, stream, next): Share<'_, L>| self.tiles(level, rows, part.start, x, stream, next);
-        std::thread::scope(|s| {
-            let here = parts.pop();
-            for part in parts {
-                s.spawn(move || run(part));
-            }
-            here.into_iter().for_each(run);
-        });
+        {
+            each(parts, run);
+        }
     }
 
     fn tiles(&self, level: Level, rows: &Rows, from: usize, x: &[L], stream: &mut [i16], mut next: Option<(&Block<L>, &mut [L])>) {

@@ -3,6 +3,7 @@
 use super::analysis::SAMPLES;
 use super::matrix::In;
 use super::{Block, Lane, Matrix, Out, Rows, shares};
+use crate::parallel::each;
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
@@ -57,7 +58,7 @@ impl<L: Lane> Synthesis<L> {
         let n = rows.len();
         let mut stream = vec![0i16; n * c];
         let (mut x, mut y) = (vec![L::ZERO; (n + 1) * c], vec![L::ZERO; (n + 1) * c]);
-        std::thread::scope(|s| {
+        {
             let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
             let mut parts = Vec::new();
             for part in shares(positions.len(), threads, TILE) {
@@ -71,19 +72,15 @@ impl<L: Lane> Synthesis<L> {
                 self.enter(level, &positions[part.clone()], &latents[part.start * m..part.end * m], stream);
                 self.blocks[0].enter(level, stream, bytes);
             };
-            let here = parts.pop();
-            for part in parts {
-                s.spawn(move || run(part));
-            }
-            here.into_iter().for_each(run);
-        });
+            each(parts, run);
+        }
         for (i, block) in self.blocks.iter().enumerate() {
             let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));
             block.apply(level, threads, &rows, n, &x, &mut stream, next);
             std::mem::swap(&mut x, &mut y);
         }
         let mut codes = vec![0u8; n * SAMPLES];
-        std::thread::scope(|s| {
+        {
             let mut codes = &mut codes[..];
             let mut parts = Vec::new();
             for part in shares(n, threads, TILE) {
@@ -92,12 +89,8 @@ impl<L: Lane> Synthesis<L> {
                 parts.push((&stream[part.start * c..part.end * c], here));
             }
             let run = |(stream, codes): (&[i16], &mut [u8])| self.last.apply(level, In::Words(stream), Out::Codes(codes));
-            let here = parts.pop();
-            for part in parts {
-                s.spawn(move || run(part));
-            }
-            here.into_iter().for_each(run);
-        });
+            each(parts, run);
+        }
         for (row, codes) in codes.chunks_exact(SAMPLES).enumerate() {
             let (px, py) = rows.place(row);
             put(codes, px, py + 2 * lines.start, out);

@@ -115,7 +115,7 @@ impl Plan {
         let pair = search::Pair { level, current, search, prices };
         let cut = |s: &Strip| s.rows.clone().step_by(BAND).map(|y| y..(y + BAND).min(s.rows.end)).collect::<Vec<_>>();
         let bands: Vec<_> = layout.strips.iter().flat_map(|s| cut(s).into_iter().map(move |rows| (rows, s))).collect();
-        let parts = crate::parallel(threads, bands.len(), |i| {
+        let parts = crate::threads::parallel(threads, bands.len(), |i| {
             let (rows, strip) = &bands[i];
             if strip.anew {
                 return vec![(Quarters::default(), 0); rows.len() * w];
@@ -132,7 +132,17 @@ impl Plan {
         };
         let mut candidates: Vec<bool> = copy_error.iter().enumerate().map(|e| !copies(e)).collect();
         layout.strips.iter().filter(|s| s.anew).for_each(|s| candidates[s.rows.start * w..s.rows.end * w].fill(true));
-        Plan { reference: frame.number, vectors, left, bit: prices.bit, prediction, copy_error, excess: Vec::new(), candidates, base: Base::default() }
+        Plan {
+            reference: frame.number,
+            vectors,
+            left,
+            bit: prices.bit,
+            prediction,
+            copy_error,
+            excess: Vec::new(),
+            candidates,
+            base: Base::default(),
+        }
     }
 
     /// Fills in `base`.

@@ -159,7 +159,14 @@ fn whole(v: Vector) -> Vector {
 }
 
 /// Vectors of the blocks in `rows`, raster order, and what [`Calm`] keeps of each: the difference that a full search left where nothing moves.
-pub(super) fn band(pair: Pair, frame: &HeldFrame, calm: &Calm, columns: usize, rows: Range<usize>, reach: Option<Reach>) -> Vec<(Quarters, u32)> {
+pub(super) fn band(
+    pair: Pair,
+    frame: &HeldFrame,
+    calm: &Calm,
+    columns: usize,
+    rows: Range<usize>,
+    reach: Option<Reach>,
+) -> Vec<(Quarters, u32)> {
     let first = rows.start * columns;
     let n = rows.len() * columns;
     let last = frame.vectors.get(first..first + n).unwrap_or_default();
