@@ -71,9 +71,9 @@ impl<T> Begun<T> {
     }
 }
 
-/// a() and b(), at the same time if a thread is free.
-pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    rayon::join(a, b)
+/// a() and b(), at the same time if `threads` is more than 1 and one is free.
+pub(crate) fn both<A: Send, B: Send>(threads: usize, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if threads <= 1 { (a(), b()) } else { rayon::join(a, b) }
 }
 
 /// f(0), ..., f(n - 1), on the pool's threads if `threads` is more than 1.
@@ -95,7 +95,7 @@ mod tests {
             let begun = t.begin(|| (0..1000u64).sum::<u64>());
             let (squares, sum) = t.run(move || {
                 let squares = parallel(n as usize, 100, |i| parallel(n as usize, i, |j| j).len() * i);
-                (squares, both(|| begun.wait(), || 7))
+                (squares, both(n as usize, || begun.wait(), || 7))
             });
             assert_eq!((squares, sum), ((0..100).map(|i| i * i).collect(), (499500, 7)));
         }

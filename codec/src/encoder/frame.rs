@@ -113,13 +113,13 @@ impl Encoder {
         let mut work = Work { layout, band, reference, plan, y: Base::default(), whole: false };
         if early {
             self.analyse_whole(&mut work)?;
-        } else if let Some(plan) = &work.plan {
-            for rows in work.layout.parts() {
-                self.networks.exact.analyse_at(&self.planes, rows, &plan.candidates, &mut work.y)?;
-            }
         }
         if let Some(plan) = &mut work.plan {
-            plan.analyse(&self.networks, &work.layout)?;
+            let (layout, y, exact, planes) = (&work.layout, &mut work.y, &self.networks.exact, &self.planes);
+            let candidates = plan.candidates.clone();
+            let own = || layout.parts().into_iter().try_for_each(|rows| exact.analyse_at(planes, rows, &candidates, y));
+            let (own, base) = crate::threads::both(self.threads.count(), own, || plan.analyse(exact, layout));
+            own.and(base)?;
         }
         Ok(work)
     }
@@ -174,8 +174,9 @@ impl Encoder {
             }
             let predicted = || part.predicted(frame, distance);
             if spare && work.whole && before[i].1 == 0 {
-                let (predicted, none) =
-                    crate::threads::both(predicted, || self.part(work, prior, i, alone, groups).priced_at(prior, step).none());
+                let (predicted, none) = crate::threads::both(self.threads.count(), predicted, || {
+                    self.part(work, prior, i, alone, groups).priced_at(prior, step).none()
+                });
                 (predicted, Some(none))
             } else {
                 (predicted(), None)

@@ -232,17 +232,90 @@ impl<'a> Field<'a> {
         Some(v)
     }
 
-    /// Bits that a vector would cost as the predicted one; None: that the block is split.
-    pub fn bits(&self, p: &Prediction, copy: bool, v: Option<Vector>) -> f32 {
-        let mut bits = 0.0;
-        vector(p, copy, v, |c, want| {
-            bits += c.map_or(1.0, |c| {
-                let p = self.contexts.vector[c].p();
-                COST[(if want { p } else { 32768 - p } / 64) as usize]
-            });
-            want
-        });
-        bits
+    /// Bits of the lengths of vectors' differences, as the contexts are now.
+    pub fn lengths(&self, part: Part) -> Lengths {
+        let first = if part == Part::Block { 0 } else { QUARTER };
+        Lengths([0, 1].map(|axis| {
+            let at = first + COMPONENTS + axis * COMPONENT;
+            let mut before = 0.0;
+            std::array::from_fn(|n| {
+                if n == 0 {
+                    return [0.0; 2];
+                }
+                let end = if n < 15 { self.cost(at + 3 + n, false) } else { 0.0 };
+                let bits = |next: bool| {
+                    let next = if n > 1 { self.cost(at + 16 + n, next) } else { 0.0 };
+                    before + end + next + n.saturating_sub(2) as f32
+                };
+                let bits = [bits(false), bits(true)];
+                before += if n < 15 { self.cost(at + 3 + n, true) } else { 0.0 };
+                bits
+            })
+        }))
+    }
+
+    /// What vectors cost as the predicted one, of a block that copies or not.
+    pub fn costs<'l>(&self, p: &Prediction, copy: bool, lengths: &'l Lengths) -> Costs<'l> {
+        let is_median = p.first + p.class + copy as usize;
+        let whole = p.split.map(|s| SPLIT + s + copy as usize);
+        let mut before = self.cost(is_median, false) + whole.map_or(0.0, |s| self.cost(s, false));
+        let mut known = [(p.median, self.cost(is_median, true)); 5];
+        for (i, &o) in p.others.iter().enumerate() {
+            known[1 + i] = (o, before + self.cost(p.first + OTHERS + i, true));
+            before += self.cost(p.first + OTHERS + i, false);
+        }
+        let at = |axis| p.first + COMPONENTS + axis * COMPONENT;
+        let pair = |c: usize| [self.cost(c, false), self.cost(c, true)];
+        Costs {
+            known,
+            others: p.others.len(),
+            split: self.cost(is_median, false) + whole.map_or(0.0, |s| self.cost(s, true)),
+            rest: before,
+            zero: [0, 1].map(|a| pair(at(a) + p.size)),
+            negative: [0, 1].map(|a| pair(at(a) + 3)),
+            lengths,
+        }
+    }
+
+    fn cost(&self, context: usize, flag: bool) -> f32 {
+        let p = self.contexts.vector[context].p();
+        COST[(if flag { p } else { 32768 - p } / 64) as usize]
+    }
+}
+
+/// Bits of the length of a difference and the bits below it, `[axis][length][first bit below the top]`.
+pub(crate) struct Lengths([[[f32; 2]; 16]; 2]);
+
+/// Bits of vectors under one prediction.
+pub(crate) struct Costs<'a> {
+    /// The median and the other candidates.
+    known: [(Vector, f32); 5],
+    others: usize,
+    /// That the block is split.
+    pub split: f32,
+    rest: f32,
+    /// Of each axis, false and true.
+    zero: [[f32; 2]; 2],
+    negative: [[f32; 2]; 2],
+    lengths: &'a Lengths,
+}
+
+impl Costs<'_> {
+    pub fn bits(&self, v: Vector) -> f32 {
+        if let Some(k) = self.known[..=self.others].iter().find(|k| k.0 == v) {
+            return k.1;
+        }
+        let median = self.known[0].0;
+        let part = |axis: usize, d: i32| {
+            if d == 0 {
+                return self.zero[axis][1];
+            }
+            let magnitude = d.unsigned_abs();
+            let n = (32 - magnitude.leading_zeros() as usize).min(15);
+            let next = n > 1 && magnitude >> (n - 2) & 1 != 0;
+            self.zero[axis][0] + self.negative[axis][(d < 0) as usize] + self.lengths.0[axis][n][next as usize]
+        };
+        self.rest + part(0, v.x as i32 - median.x as i32) + part(1, v.y as i32 - median.y as i32)
     }
 }
 
@@ -376,6 +449,33 @@ mod tests {
             assert_eq!(f.code(Block::default(), &mut io), *c);
         }
         assert!(io.0.finish(7));
+    }
+
+    #[test]
+    fn costs_are_those_of_the_syntax() {
+        let mut f = Field::new(8, 8, &[], &[], &[20000; 16]);
+        let mut out = Out(RansEncoder::default());
+        for i in 0..60i16 {
+            let v = Vector { x: i * 37 % 50 - 20, y: i * i % 9 };
+            let vectors = if i % 3 == 0 { Quarters([v, Vector::default(), v, v]) } else { Quarters::whole(v) };
+            for (part, far) in [(Part::Block, 3), (Part::Block, 900), (Part::Quarter(0), 40)] {
+                let p = f.predict(part);
+                let (lengths, copy) = (f.lengths(part), i % 2 == 0);
+                let costs = f.costs(&p, copy, &lengths);
+                let others = [p.median, Vector::default(), Vector { x: p.median.x + far, y: p.median.y - far / 2 }];
+                for v in others.map(Some).into_iter().chain((part == Part::Block).then_some(None)).chain(p.others.iter().copied().map(Some))
+                {
+                    let mut bits = 0.0;
+                    vector(&p, copy, v, |c, want| {
+                        bits += c.map_or(1.0, |c| f.cost(c, want));
+                        want
+                    });
+                    let got = v.map_or(costs.split, |v| costs.bits(v));
+                    assert!((bits - got).abs() < 1e-3, "{part:?} {v:?}: {bits} and {got}");
+                }
+            }
+            f.code(Block { mode: Mode::Copy, vectors }, &mut out);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod field;
 mod picture;
 
 pub(crate) use around::{around, dilate};
+pub(crate) use exact::Exact;
 pub(crate) use picture::{Base, Networks, Pending, compensate};
 
 use lic_kernels::motion::Vector;

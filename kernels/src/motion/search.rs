@@ -115,12 +115,7 @@ impl SearchPlane {
     /// Sum of squared differences likewise.
     pub fn sse(&self, level: Level, current: &[u8], stride: usize, bx: usize, by: usize, v: Vector) -> u32 {
         let Some((first, second)) = self.nearest(bx, by, v, 16) else { return u32::MAX };
-        let mut block = [0u8; 256];
-        for (r, row) in block.chunks_exact_mut(16).enumerate() {
-            let (a, b) = (&first[r * self.stride()..][..16], &second[r * self.stride()..][..16]);
-            row.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = (*a as u16 + *b as u16).div_ceil(2) as u8);
-        }
-        sse16(level, &current[by * stride + bx..], stride, &block, 16)
+        mean_sse16(level, &current[by * stride + bx..], stride, first, second, self.stride())
     }
 
     /// [`sad`](Self::sad) of the 8x8 quarter at (x, y), without a limit.
@@ -162,6 +157,22 @@ fn sad8(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usi
                 (0..16).map(|i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32).sum::<u32>()
             };
             (0..8).map(row).sum()
+        }
+    }
+}
+
+/// 16x16 samples of `a` against the rounded-up mean of `b` and `c`: sum of squared differences.
+fn mean_sse16(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is given only where the processor has AVX2.
+        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::mean_sse16(a, a_stride, b, c, stride) },
+        _ => {
+            let row = |r: usize| {
+                let (a, b, c) = (&a[r * a_stride..][..16], &b[r * stride..][..16], &c[r * stride..][..16]);
+                (0..16).map(|i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32).map(|d| d * d).sum::<u32>()
+            };
+            (0..16).map(row).sum()
         }
     }
 }
@@ -251,6 +262,7 @@ mod tests {
                 let v = Vector { x: (r() % 800) as i16 - 400, y: (r() % 600) as i16 - 300 };
                 let (bx, by, limit) = (r() % (w - 15), r() % (h - 15), r() % 40000);
                 let run = |level| scalar.sad(level, &current, w, bx, by, v, limit as u32);
+                assert_eq!(scalar.sse(level, &current, w, bx, by, v), scalar.sse(Level::Scalar, &current, w, bx, by, v));
                 assert_eq!(run(level), run(Level::Scalar));
                 let (x, y) = (r() % (w - 7), r() % (h - 7));
                 let run = |level| [SearchPlane::quarter_sad, SearchPlane::quarter_sse].map(|f| f(&scalar, level, &current, w, x, y, v));

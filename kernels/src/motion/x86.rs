@@ -96,6 +96,19 @@ pub(super) fn sse16(a: &[u8], a_stride: usize, b: &[u8], b_stride: usize) -> u32
     total32(sum)
 }
 
+/// 16x16 samples of `a` against the rounded-up mean of `b` and `c`: sum of squared differences.
+#[target_feature(enable = "avx2")]
+pub(super) fn mean_sse16(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {
+    let (a, b, c) = (Rows::<16>::new(a, a_stride), Rows::<16>::new(b, stride), Rows::<16>::new(c, stride));
+    let mut sum = _mm256_setzero_si256();
+    for r in 0..16 {
+        let mean = _mm256_cvtepu8_epi16(_mm_avg_epu8(load(b.row(r)), load(c.row(r))));
+        let d = _mm256_sub_epi16(_mm256_cvtepu8_epi16(load(a.row(r))), mean);
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(d, d));
+    }
+    total32(sum)
+}
+
 /// Four rows of 8 samples from row `r` on.
 #[inline]
 #[target_feature(enable = "avx2")]

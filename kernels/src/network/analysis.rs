@@ -72,7 +72,13 @@ impl Analysis {
             std::mem::swap(&mut x, &mut y);
         }
         let mut out = vec![0f32; wanted.len() * m];
-        self.last.apply(level, In::Words(&stream[..wanted.len() * 4 * c]), Out::Floats(&mut out));
+        let (mut parts, mut rest) = (Vec::new(), &mut out[..]);
+        for part in shares(wanted.len(), threads, TILE) {
+            let (here, others) = rest.split_at_mut(part.len() * m);
+            parts.push((&stream[part.start * 4 * c..part.end * 4 * c], here));
+            rest = others;
+        }
+        each(parts, |(stream, out)| self.last.apply(level, In::Words(stream), Out::Floats(out)));
         out
     }
 }

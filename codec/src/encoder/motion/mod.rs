@@ -10,7 +10,7 @@ pub(super) use decide::Moved;
 pub(super) use outcome::Outcome;
 
 use crate::held::HeldFrame;
-use crate::motion::{self, Base, Networks};
+use crate::motion::{self, Base, Exact};
 use crate::prior::Kernels;
 use lic_kernels::motion::{Quarters, SearchPlane, Vector, block_error};
 use lic_kernels::planes::Planes;
@@ -146,10 +146,10 @@ impl Plan {
     }
 
     /// Fills in `base`.
-    pub fn analyse(&mut self, networks: &Networks, layout: &Layout) -> crate::error::Result<()> {
+    pub fn analyse(&mut self, exact: &Exact, layout: &Layout) -> crate::error::Result<()> {
         let (w, mut map) = (layout.columns, self.candidates.clone());
         layout.strips.iter().filter(|s| s.anew).for_each(|s| map[s.rows.start * w..s.rows.end * w].fill(false));
-        layout.parts().into_iter().try_for_each(|rows| networks.exact.analyse_at(&self.prediction, rows, &map, &mut self.base))
+        layout.parts().into_iter().try_for_each(|rows| exact.analyse_at(&self.prediction, rows, &map, &mut self.base))
     }
 }
 

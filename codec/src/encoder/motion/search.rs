@@ -6,7 +6,7 @@
 use super::{Calm, Prices, Reach};
 use crate::held::HeldFrame;
 use crate::motion::Mode;
-use crate::motion::field::{Block, Field, FlagIo, Part, Prediction};
+use crate::motion::field::{Block, Costs, Field, FlagIo, Lengths, Part, Prediction};
 use lic_kernels::Level;
 use lic_kernels::motion::{Quarters, SearchPlane, Vector};
 use lic_kernels::planes::Planes;
@@ -18,6 +18,8 @@ const GOOD: u32 = 160;
 const BAD: u32 = 2200;
 /// Where one vector errs by what so many bits are worth, four are tried.
 const SPLIT_BITS: f32 = 24.0;
+/// Blocks after which the prices of vectors' lengths are looked up again.
+const LENGTHS_AGAIN: usize = 8;
 /// Half width of the grid and its pitch, in samples.
 const GRID: i16 = 32;
 const PITCH: i16 = 4;
@@ -43,7 +45,7 @@ pub(super) struct Pair<'a> {
 /// The search for one vector.
 struct Seek<'a> {
     pair: Pair<'a>,
-    field: &'a Field<'a>,
+    costs: Costs<'a>,
     part: Part,
     prediction: Prediction,
     x: usize,
@@ -63,11 +65,12 @@ struct Found {
 
 impl<'a> Seek<'a> {
     /// For a part of the next block of `field`, whose first sample is (x, y).
-    fn new(pair: Pair<'a>, field: &'a Field<'a>, part: Part, x: usize, y: usize, reach: Option<Reach>) -> Seek<'a> {
+    fn new(pair: Pair<'a>, field: &Field, lengths: &'a Lengths, part: Part, x: usize, y: usize, reach: Option<Reach>) -> Seek<'a> {
         let (x, y) = if let Part::Quarter(q) = part { (x + q % 2 * 8, y + q / 2 * 8) } else { (x, y) };
         let prediction = field.predict(part);
         let best = (f32::MAX, u32::MAX, prediction.median);
-        let mut seek = Seek { pair, field, part, prediction, x, y, reach, bit: (pair.prices.vector_bit / 0.75).sqrt(), best };
+        let costs = field.costs(&prediction, true, lengths);
+        let mut seek = Seek { pair, costs, part, prediction, x, y, reach, bit: (pair.prices.vector_bit / 0.75).sqrt(), best };
         seek.try_one(best.2);
         if !seek.allowed(best.2) {
             seek.try_one(Vector::default()); // which always is
@@ -81,7 +84,7 @@ impl<'a> Seek<'a> {
     }
 
     fn bits(&self, v: Vector) -> f32 {
-        self.field.bits(&self.prediction, true, Some(v))
+        self.costs.bits(v)
     }
 
     fn try_one(&mut self, v: Vector) -> bool {
@@ -172,9 +175,13 @@ pub(super) fn band(
     let last = frame.vectors.get(first..first + n).unwrap_or_default();
     let mut field = Field::new(columns, rows.len(), &[], last, &[16384; 16]);
     let mut left = vec![0; n];
+    let mut lengths = [Part::Block, Part::Quarter(0)].map(|p| field.lengths(p));
     for i in 0..n {
+        if i % LENGTHS_AGAIN == 0 {
+            lengths = [Part::Block, Part::Quarter(0)].map(|p| field.lengths(p));
+        }
         let (x, y) = (i % columns * 16, (rows.start + i / columns) * 16);
-        let mut b = Seek::new(pair, &field, Part::Block, x, y, reach);
+        let mut b = Seek::new(pair, &field, &lengths[0], Part::Block, x, y, reach);
         let still = b.best.2 == Vector::default() && calm.still(first + i, b.best.1);
         if still {
             left[i] = calm.left(first + i);
@@ -207,7 +214,7 @@ pub(super) fn band(
             }
         }
         let (one, difference) = (b.settle(), b.best.1);
-        let vectors = if one.error > SPLIT_BITS * pair.prices.bit { split(pair, &mut field, x, y, &one, reach) } else { None };
+        let vectors = if one.error > SPLIT_BITS * pair.prices.bit { split(pair, &mut field, &lengths, x, y, &one, reach) } else { None };
         let vectors = vectors.unwrap_or(Quarters::whole(one.vector));
         left[i] = if vectors == Quarters::default() { difference } else { 0 };
         field.code(Block { mode: Mode::Copy, vectors }, &mut Nowhere);
@@ -216,12 +223,12 @@ pub(super) fn band(
 }
 
 /// Vectors for the quarters of the next block of `field`, if they cost less than its `one`.
-fn split(pair: Pair, field: &mut Field, x: usize, y: usize, one: &Found, reach: Option<Reach>) -> Option<Quarters> {
-    let mut cost = pair.prices.vector_bit * field.bits(&field.predict(Part::Block), true, None);
+fn split(pair: Pair, field: &mut Field, lengths: &[Lengths; 2], x: usize, y: usize, one: &Found, reach: Option<Reach>) -> Option<Quarters> {
+    let mut cost = pair.prices.vector_bit * field.costs(&field.predict(Part::Block), true, &lengths[0]).split;
     let mut quarters = Quarters::whole(one.vector);
     for q in 0..4 {
         let part = Part::Quarter(q);
-        let mut b = Seek::new(pair, field, part, x, y, reach);
+        let mut b = Seek::new(pair, field, &lengths[1], part, x, y, reach);
         for v in b.prediction.others.clone().into_iter().chain([one.vector]) {
             b.try_one(v);
         }
