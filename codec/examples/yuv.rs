@@ -1,7 +1,7 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
 //! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
@@ -38,6 +38,7 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
     let settings = Settings {
         quality: option(args, "quality", 50.0)?,
         bitrate: option(args, "bitrate", 0)?,
+        max_frame_bytes: option(args, "cap", 0)?,
         key_int_max: option(args, "gop", 32)?,
         intra_refresh: option(args, "refresh", 0)?,
         threads: option(args, "threads", 0)?,

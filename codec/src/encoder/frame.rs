@@ -27,12 +27,20 @@ pub(super) struct Work {
     pub reference: Option<u32>,
     pub plan: Option<Plan>,
     /// Latents before gain: of the whole frame, or at the plan's candidates.
-    y: Base,
+    pub y: Base,
     whole: bool,
+    /// Factor of what bits cost, for frames that must fit.
+    pub dearer: f32,
+}
+
+impl Work {
+    pub fn new(layout: Layout, band: Option<Band>, reference: Option<u32>, plan: Option<Plan>) -> Work {
+        Work { layout, band, reference, plan, y: Base::default(), whole: false, dearer: 1.0 }
+    }
 }
 
 /// A slice on its way.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     walk: Walk<'a>,
     /// Latents and, with a plan, those of the compensated picture, in steps.
     y: Vec<f32>,
@@ -52,7 +60,7 @@ impl Part<'_> {
         Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange, excess: &self.excess }
     }
 
-    fn none(&self) -> Coded {
+    pub(super) fn none(&self) -> Coded {
         self.job(self.lambda[0]).none()
     }
 
@@ -110,10 +118,16 @@ impl Encoder {
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
         let early = plan.is_none() || layout.strips.iter().any(|s| !s.anew && self.none_cost(s).1 == 0);
-        let mut work = Work { layout, band, reference, plan, y: Base::default(), whole: false };
+        let mut work = Work::new(layout, band, reference, plan);
         if early {
             self.analyse_whole(&mut work)?;
         }
+        self.analyse_candidates(&mut work)?;
+        Ok(work)
+    }
+
+    /// What is not known yet of both pictures' latents at the plan's candidates.
+    pub(super) fn analyse_candidates(&mut self, work: &mut Work) -> Result<()> {
         if let Some(plan) = &mut work.plan {
             let (layout, y, exact, planes) = (&work.layout, &mut work.y, &self.networks.exact, &self.planes);
             let candidates = plan.candidates.clone();
@@ -121,7 +135,7 @@ impl Encoder {
             let (own, base) = crate::threads::both(self.threads.count(), own, || plan.analyse(exact, layout));
             own.and(base)?;
         }
-        Ok(work)
+        Ok(())
     }
 
     fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
@@ -161,7 +175,7 @@ impl Encoder {
             strips.iter().zip(&coded).for_each(|(s, c)| self.set_none_cost(s, c.cost));
             return Ok((step, coded));
         };
-        let alone = if work.plan.is_some() && self.settings.rdo { prior.step_alone(step) } else { step };
+        let alone = if work.plan.is_some() && self.settings.rdo && work.dearer == 1.0 { prior.step_alone(step) } else { step };
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
         let spare = self.threads.count() > strips.len();
         let frame = self.held.get(number).expect("the reference is held");
@@ -229,7 +243,7 @@ impl Encoder {
     }
 
     /// One slice of the frame with all that it is coded from.
-    fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
+    pub(super) fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
         let (w, m) = (work.layout.columns, prior.channels);
         let strip = &work.layout.strips[i];
         let rows = &strip.rows;
@@ -241,7 +255,8 @@ impl Encoder {
             v
         };
         let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
-        let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
+        let chosen = self.settings.rdo || work.dearer > 1.0;
+        let lambda = tables.map(|l| l.filter(|_| chosen).map_or(0.0, |l| work.dearer * l[step as usize]));
         Part {
             walk: Walk {
                 kernels: Kernels { level: self.kernels, threads: self.threads.count() },
@@ -255,7 +270,7 @@ impl Encoder {
             plan: work.plan.as_ref(),
             lambda,
             // Plain rounding errs alike in every kind: there the bytes decide.
-            lambda_kind: if !self.settings.rdo { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
+            lambda_kind: if !chosen { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
             exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
             excess: match &work.plan {
                 Some(p) => p.excess[at.clone()].to_vec(),

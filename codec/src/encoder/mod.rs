@@ -1,5 +1,6 @@
 //! RawFrame -> Packet.
 
+mod budget;
 mod frame;
 mod input;
 mod motion;
@@ -32,8 +33,10 @@ use std::sync::Arc;
 pub struct Settings {
     /// 0 (smallest) to 100 (best); the constant quality when `bitrate` is 0, else the ceiling.
     pub quality: f32,
-    /// kbit/s over about one second; 0 for constant quality.
+    /// kbit/s: the mean, and with a tenth more the most of any window of one second. 0 for constant quality.
     pub bitrate: u32,
+    /// Bytes that no frame ever exceeds; 0: no limit.
+    pub max_frame_bytes: u32,
     /// At most this many frames from key frame to key frame; 0 for the first frame only. Not used while `intra_refresh` is on.
     pub key_int_max: u32,
     /// Frames in which the whole picture is coded anew, a band of rows in each: no frame is as large as a key frame, and who joins or
@@ -70,6 +73,7 @@ impl Default for Settings {
         Settings {
             quality: 50.0,
             bitrate: 0,
+            max_frame_bytes: 0,
             key_int_max: 60,
             intra_refresh: 0,
             threads: 0,
@@ -158,7 +162,7 @@ impl Encoder {
         let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true)?;
         let fps = if info.fps.0 > 0 && info.fps.1 > 0 { info.fps.0 as f32 / info.fps.1 as f32 } else { 30.0 };
         let rate = Rate::new(settings.bitrate, fps, (info.width * info.height) as f32);
-        Ok(Encoder {
+        let encoder = Encoder {
             pack,
             networks,
             search: None,
@@ -178,17 +182,26 @@ impl Encoder {
             refresh: Refresh::default(),
             none_cost: Vec::new(),
             settings,
-        })
+        };
+        encoder.check_cap()?;
+        Ok(encoder)
     }
 
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Takes effect at the next frame.
-    pub fn set_settings(&mut self, settings: Settings) {
-        self.rate.set_target(settings.bitrate);
-        self.settings = settings;
+    /// Takes effect at the next frame. Fails, and leaves the old ones, with a `max_frame_bytes` that not every frame can be made to fit into.
+    pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
+        let capped = |s: &Settings| (s.max_frame_bytes, s.slices, s.intra_refresh > 0);
+        let checked = capped(&settings) == capped(&self.settings);
+        let old = std::mem::replace(&mut self.settings, settings);
+        if let (false, Err(e)) = (checked, self.check_cap()) {
+            self.settings = old;
+            return Err(e);
+        }
+        self.rate.set_target(self.settings.bitrate);
+        Ok(())
     }
 
     /// The number that the next frame gets.
@@ -232,16 +245,13 @@ impl Encoder {
         let key = force_key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
         let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
         let ceiling = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
-        let likely = if self.settings.bitrate == 0 {
-            self.step_of_quality(ceiling, key)
-        } else {
-            self.rate.step(key, self.rate.budget(key).0, ceiling)
-        };
+        self.rate.begin(frame.time);
+        let likely = if self.is_limited() { self.first_step(key, ceiling) } else { self.step_of_quality(ceiling, key) };
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
         let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
         let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
         let mut work = self.prepare(reference, band, likely)?;
-        let (step, coded) = if self.settings.bitrate == 0 {
+        let (step, coded) = if !self.is_limited() {
             let step = self.step_of_quality(ceiling, key);
             self.slices(&mut work, step, GROUPS as u8)?
         } else {
@@ -291,38 +301,6 @@ impl Encoder {
         }
         let [moving, still] = if self.moves() { KEY_FINER_MOTION } else { KEY_FINER_LATENT };
         (step + (moving + (still - moving) * self.still).round() as u8).min(STEPS as u8 - 1)
-    }
-
-    /// Tries steps until the frame fits; then cuts channel groups.
-    fn within_budget(&mut self, work: &mut Work, ceiling: u8) -> Result<(u8, Vec<Coded>)> {
-        let key = work.reference.is_none();
-        let (aim, most) = self.rate.budget(key);
-        let mut step = self.rate.step(key, aim, ceiling);
-        let mut groups = GROUPS as u8;
-        let mut tries = 0;
-        loop {
-            let (at, coded) = self.slices(work, step, groups)?;
-            let bits: f32 = coded.iter().map(|c| c.payload.len() as f32 * 8.0).sum();
-            if groups == GROUPS as u8 {
-                self.rate.learn(key, step, bits);
-            }
-            tries += 1;
-            let wasteful = key && bits < 0.5 * aim && step < ceiling && tries < 3;
-            if (bits <= most && !wasteful) || groups == 1 {
-                return Ok((at, coded));
-            }
-            if step > 0 {
-                let next = self.rate.step(key, aim, ceiling);
-                step = if wasteful { next.max(step + 1) } else { next.min(step - 1) };
-                if tries > 4 && !wasteful {
-                    step = 0;
-                }
-            } else if wasteful {
-                step = self.rate.step(key, aim, ceiling).max(1);
-            } else {
-                groups -= 1;
-            }
-        }
     }
 
     /// Slices -> packet; the frame becomes a reference.
@@ -393,9 +371,7 @@ impl Encoder {
         let stream = (key || recovery).then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
         let clean_rows = clean.map(|n| n as u32);
         let data = bitstream::write_frame(&HeaderSource { number, step, key, stream, clean: clean_rows, slices: &slices });
-        if self.settings.bitrate > 0 {
-            self.rate.sent(data.len() as f32 * 8.0);
-        }
+        self.rate.sent(asked, step, data.len() as f32 * 8.0);
         if key {
             self.held.clear();
             // One that came about because nothing before helped is coarse, and no reason to put off the next fine one.

@@ -1,5 +1,6 @@
 //! One slice coded one way: symbols chosen by rate and distortion, bytes, and what they cost.
 
+use super::budget::ANY_PRICE;
 use super::skip;
 use crate::bitstream::SliceKind;
 use crate::held::HeldFrame;
@@ -42,7 +43,9 @@ impl Job<'_> {
     /// Without a reference.
     pub fn none(&self) -> Coded {
         let p = &self.walk.prior.intra;
-        let x: Vec<i16> = self.y.iter().map(|&v| activation(v)).collect();
+        // At any price: the hyper latents of nothing, by which the entropy model expects it.
+        let seen = if self.lambda < 0.01 * ANY_PRICE { 1.0 } else { 0.0 };
+        let x: Vec<i16> = self.y.iter().map(|&v| activation(seen * v)).collect();
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
@@ -151,6 +154,7 @@ pub(super) struct Writer<'a> {
     blocks: Vec<Block>,
     /// Every flag so far was true.
     as_predicted: bool,
+
     z: Vec<i16>,
     /// Of each position, over coded and cut channels.
     pub bits: Vec<f32>,

@@ -14,6 +14,7 @@ static CAT: LazyLock<gst::DebugCategory> =
 
 const DEFAULT_QUALITY: i32 = 50;
 const DEFAULT_BITRATE: u32 = 0;
+const DEFAULT_MAX_FRAME_BYTES: u32 = 0;
 const DEFAULT_KEY_INT_MAX: u32 = 60;
 const DEFAULT_INTRA_REFRESH: u32 = 0;
 const DEFAULT_MODEL: &str = "base";
@@ -32,6 +33,7 @@ const MAX_LOST: usize = 64;
 struct Settings {
     quality: i32,
     bitrate: u32,
+    max_frame_bytes: u32,
     key_int_max: u32,
     intra_refresh: u32,
     model: String,
@@ -47,6 +49,7 @@ impl Default for Settings {
         Settings {
             quality: DEFAULT_QUALITY,
             bitrate: DEFAULT_BITRATE,
+            max_frame_bytes: DEFAULT_MAX_FRAME_BYTES,
             key_int_max: DEFAULT_KEY_INT_MAX,
             intra_refresh: DEFAULT_INTRA_REFRESH,
             model: DEFAULT_MODEL.into(),
@@ -64,6 +67,7 @@ impl Settings {
         lic_codec::Settings {
             quality: self.quality as f32,
             bitrate: self.bitrate,
+            max_frame_bytes: self.max_frame_bytes,
             key_int_max: self.key_int_max,
             intra_refresh: self.intra_refresh,
             threads: self.threads,
@@ -117,8 +121,14 @@ impl ObjectImpl for LicEnc {
                     .build(),
                 glib::ParamSpecUInt::builder("bitrate")
                     .nick("Bit rate")
-                    .blurb("Bit rate in kbit/s, kept over about one second (0 = constant quality)")
+                    .blurb("Bit rate in kbit/s: the mean, and with a tenth more the most of any window of one second (0 = constant quality)")
                     .default_value(DEFAULT_BITRATE)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-frame-bytes")
+                    .nick("Most bytes of a frame")
+                    .blurb("Bytes that no frame exceeds, whatever quality and bitrate say (0 = no limit)")
+                    .default_value(DEFAULT_MAX_FRAME_BYTES)
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecUInt::builder("key-int-max")
@@ -184,6 +194,7 @@ impl ObjectImpl for LicEnc {
         match pspec.name() {
             "quality" => settings.quality = value.get().expect(CHECKED),
             "bitrate" => settings.bitrate = value.get().expect(CHECKED),
+            "max-frame-bytes" => settings.max_frame_bytes = value.get().expect(CHECKED),
             "key-int-max" => settings.key_int_max = value.get().expect(CHECKED),
             "intra-refresh" => settings.intra_refresh = value.get().expect(CHECKED),
             "model" => settings.model = value.get::<Option<String>>().expect(CHECKED).unwrap_or(DEFAULT_MODEL.into()),
@@ -201,6 +212,7 @@ impl ObjectImpl for LicEnc {
         match pspec.name() {
             "quality" => settings.quality.to_value(),
             "bitrate" => settings.bitrate.to_value(),
+            "max-frame-bytes" => settings.max_frame_bytes.to_value(),
             "key-int-max" => settings.key_int_max.to_value(),
             "intra-refresh" => settings.intra_refresh.to_value(),
             "model" => settings.model.to_value(),
@@ -388,7 +400,12 @@ impl LicEnc {
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         if *state.encoder.settings() != settings {
             gst::info!(CAT, imp = self, "from this frame on: {settings:?}");
-            state.encoder.set_settings(settings);
+            if let Err(e) = state.encoder.set_settings(settings) {
+                // What was asked for before goes on.
+                gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{e}"));
+                let mut settings = lock(&self.settings);
+                settings.max_frame_bytes = state.encoder.settings().max_frame_bytes;
+            }
         }
         for number in lost {
             state.encoder.frame_lost(number);
@@ -406,6 +423,7 @@ impl LicEnc {
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &state.video_info) else { return Ok(None) };
         let Some(planes) = stream::planes(&mapped, state.format) else { return Ok(None) };
         let coded = RawFrame::new(state.format, state.stream.width, state.stream.height, &planes)
+            .map(|f| buffer.pts().map_or(f.clone(), |t| f.at(t.into())))
             .and_then(|f| state.encoder.encode(&f, state.force_key))
             .map_err(|e| {
                 self.post_error_message(stream::error_message(&e));
