@@ -417,7 +417,7 @@ fn states_in_any_order() {
 #[test]
 fn no_frame_is_larger_than_asked_for() {
     let mut e = encoder("licenc quality=100 max-frame-bytes=240", 96, 64);
-    let mut next = |n: u64, e: &mut Harness| {
+    let next = |n: u64, e: &mut Harness| {
         e.push(i420(96, 64, n * 31)).unwrap();
         e.pull().unwrap().size()
     };
