@@ -93,6 +93,12 @@ impl<'a> RansDecoder<'a> {
         v
     }
 
+    /// Whether more was read than there is: then nothing that follows makes it whole.
+    #[inline]
+    pub fn overrun(&self) -> bool {
+        self.at > self.data.len()
+    }
+
     /// Whether exactly the written bytes were read and the state is the encoder's first.
     pub fn finish(self, check: u32) -> bool {
         self.x == first_state(check) && self.at == self.data.len()

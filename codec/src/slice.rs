@@ -12,6 +12,10 @@ use lic_kernels::motion::{Quarters, Vector};
 
 /// Where symbols come from or go to.
 pub(crate) trait SymbolIo: FlagIo {
+    /// Whether there are no symbols any more: what was walked until here is of no use, and the walk ends with no latents at all.
+    fn exhausted(&self) -> bool {
+        false
+    }
     /// What the encoder wants at `position`; decoders answer anything.
     fn wanted(&self, position: usize) -> Block;
     /// The hyper latents of the `row`-th sent cell.
@@ -130,6 +134,9 @@ impl Walk<'_> {
         let (cw, ch) = self.shape.cells();
         let mut z = vec![0i16; cw * ch * p.hyper.channels()];
         self.hyper(&p.hyper, &mut z, io);
+        if io.exhausted() {
+            return Latents::default();
+        }
         let context = p.context(self.kernels, &z, self.shape, self.step);
         let all = 0..n as u32;
         let first: Vec<u32> = all.clone().filter(|&p| self.shape.anchor(p)).collect();
@@ -138,6 +145,9 @@ impl Walk<'_> {
         let mut values = vec![0i16; n * m];
         let heads = p.first(self.kernels, &context, &first);
         self.rows(&heads, first.iter().map(|&p| p as usize), &mut values, io);
+        if io.exhausted() {
+            return Latents::default();
+        }
         let known: Vec<i16> = values.iter().map(|&k| latent_to_activation(k)).collect();
         let heads = p.second(self.kernels, &context, &known, self.shape, &second);
         self.rows(&heads, second.iter().map(|&p| p as usize), &mut values, io);
@@ -151,6 +161,9 @@ impl Walk<'_> {
     pub fn latent(&self, reference: &Reference, io: &mut impl SymbolIo) -> Latents {
         let (p, m, n) = (&self.prior.inter, self.prior.channels, self.shape.positions());
         let skip = self.skip_map(reference.skip, io);
+        if io.exhausted() {
+            return Latents::default();
+        }
         let mut values = reference.latents.to_vec();
         let coded: Vec<u32> = (0..n as u32).filter(|&p| !skip[p as usize]).collect();
         if coded.is_empty() {
@@ -159,6 +172,9 @@ impl Walk<'_> {
         let cells = self.cells(&coded);
         let mut z = vec![0i16; cells.len() * p.hyper.channels()];
         self.hyper(&p.hyper, &mut z, io);
+        if io.exhausted() {
+            return Latents::default();
+        }
         let around: Vec<i16> = reference.in_steps.iter().map(|&v| mean_to_activation(v)).collect();
         let flags = coded.iter().map(|&p| neighbours(self.shape, p, |q| skip[q])).collect();
         let given = Known { reference: reference.in_steps, around: &around, more: None, flags };
@@ -234,6 +250,9 @@ impl Walk<'_> {
             field.code(io.wanted(i), io);
         }
         let blocks = field.blocks;
+        if io.exhausted() {
+            return Latents::default();
+        }
         let source: Vec<usize> = blocks.iter().enumerate().map(|(i, b)| tracks.source(i % w, i / w, w, b.vectors.mean())).collect();
         let mut values = gather_rows(tracks.latents, m, &source);
         let mut recent = if tracks.recent.is_empty() { vec![0; n * m] } else { gather_rows(tracks.recent, m, &source) };
@@ -245,6 +264,9 @@ impl Walk<'_> {
             let cells = self.cells(&coded);
             let mut z = vec![0i16; cells.len() * p.hyper.channels()];
             self.hyper(&p.hyper, &mut z, io);
+            if io.exhausted() {
+                return Latents::default();
+            }
             let (reference, around) = self.track(&values, &coded);
             let recently = coded.iter().flat_map(|&p| self.prior.in_steps(&recent[p as usize * m..][..m], self.step));
             let more: Vec<i16> = recently.map(mean_to_activation).collect();

@@ -1,7 +1,7 @@
 //! A picture of a frame of which something is damaged or missing: what is intact as it is, the rest from the newest whole picture, moved as
 //! what lies around it. Whoever wants such pictures asks for them; nothing is ever predicted from one.
 
-use super::{Decoder, Stream, networks, write_picture};
+use super::{Decoder, Reading, Stream, networks, write_picture};
 use crate::PictureMut;
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ impl Stream {
                 known?.is_none_or(|k| end <= k.min(clean)).then_some(())?;
             }
             let kernels = Kernels { level, threads };
-            self.slice_of(data, header, i, &rows[i], kernels, false).ok().map(|s| s.0)
+            self.slice_of(data, header, i, &rows[i], kernels, Reading::default()).ok().map(|s| s.0)
         };
         let mut slices = parallel(threads, count, decode);
 
