@@ -64,7 +64,7 @@ impl Tables {
         if (s as u32) < t.entries - 1 {
             return self.cost[t.at as usize + s as usize] + raw as f32;
         }
-        let e = if s < 0 { -s as u32 } else { s as u32 - t.entries + 2 };
+        let e = if s < 0 { -s as u32 } else { s as u32 + 2 - t.entries };
         self.cost[(t.at + t.entries - 1) as usize] + 5.0 + e.ilog2() as f32 + raw as f32
     }
 
@@ -77,7 +77,7 @@ impl Tables {
         let entry = t.at as usize + if inside { s as usize } else { t.entries as usize - 1 };
         out.push(self.cdf[entry] as u32, (self.cdf[entry + 1] - self.cdf[entry]) as u32);
         if !inside {
-            let (sign, e) = if s < 0 { (1, -s as u32) } else { (0, s as u32 - t.entries + 2) };
+            let (sign, e) = if s < 0 { (1, -s as u32) } else { (0, s as u32 + 2 - t.entries) };
             let n = e.ilog2();
             out.push_raw(sign, 1);
             out.push_raw(n, 4);

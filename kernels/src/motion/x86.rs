@@ -22,7 +22,7 @@ fn join(a: &[u8; 16], b: &[u8; 16]) -> __m256i {
 pub(super) fn interpolate<const TAPS: usize>(sides: &[Filtered<TAPS>; 2], out: &mut [[u8; 16]]) {
     let [a, b] = sides;
     let lanes = |a: i32, b: i32| _mm256_set_m128i(_mm_set1_epi32(b), _mm_set1_epi32(a));
-    let pair8 = |t: &[i8; TAPS], k: usize| i16::from_le_bytes([t[2 * k] as u8, t[2 * k + 1] as u8]) as u16 as i32 * 0x10001;
+    let pair8 = |t: &[i8; TAPS], k: usize| (u16::from_le_bytes([t[2 * k] as u8, t[2 * k + 1] as u8]) as u32 * 0x10001) as i32;
     let pair16 = |t: &[i8; TAPS], k: usize| t[2 * k] as u16 as i32 | (t[2 * k + 1] as i32) << 16;
     let (mut across, mut down, mut places) = ([_mm256_setzero_si256(); 4], [_mm256_setzero_si256(); 4], [_mm256_setzero_si256(); 4]);
     let neighbours = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8));
