@@ -315,7 +315,9 @@ impl LicDec {
                     }
                     Some(d)
                 }
-                Err(e @ (Error::UnknownPack { .. } | Error::Pack(_) | Error::Runtime(_))) => return Err(e.into()),
+                // Before the first picture whoever set this up must hear of it; later one frame, whoever made it, ends no stream.
+                Err(e @ (Error::UnknownPack { .. } | Error::Pack(_))) if state.output.is_none() => return Err(e.into()),
+                Err(e @ Error::Runtime(_)) => return Err(e.into()),
                 Err(e) if conceal => {
                     broken = Some((header.number, data.to_vec(), Some(e)));
                     None
