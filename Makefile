@@ -1,7 +1,7 @@
 # Every recipe is one script; scripts/env.sh says where things lie. Results: demo/ and docs/results/.
 DATA ?= ../shared/data
 
-.PHONY: help setup build install test lint demo test-camera bench bench-speed clean
+.PHONY: help setup build install test lint demo test-camera soak memcheck fuzz bench bench-speed clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
@@ -26,6 +26,15 @@ demo:           ## a real clip through licenc ! zenohsink and back, beside JPEG 
 
 test-camera:    ## the verbatim camera line on a real V4L2 device, in a QEMU guest
 	@scripts/setup && scripts/build && scripts/test-camera
+
+soak:           ## a million mutants, then an hour of sending with a receiver restarted each minute (SOAK_MINUTES=60); log in docs/results
+	@scripts/setup demo && scripts/build && scripts/soak
+
+memcheck:       ## kernels and codec under AddressSanitizer, kernels under Miri (needs rustup's nightly with miri and rust-src)
+	@scripts/memcheck
+
+fuzz:           ## the fuzz targets of fuzz/ for FUZZ_SECONDS=60 each
+	@scripts/fuzz
 
 bench:          ## every rate-distortion and speed table into docs/results (hours; DATA=FOLDER)
 	@scripts/setup bench && scripts/build && benches/tables --data "$(DATA)"

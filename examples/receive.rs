@@ -96,6 +96,7 @@ fn write_i420(out: &mut impl Write, pad: &gst::Pad, buffer: &gst::BufferRef) -> 
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let began = Instant::now();
     let o = options()?;
     gst::init()?;
     let tail = "videoconvert ! video/x-raw,format=I420 ! fakesink name=pictures sync=false";
@@ -130,6 +131,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         s.pictures += 1;
+        if s.pictures == 1 {
+            println!("first picture after {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
+        }
         if let Some(out) = &mut s.yuv
             && let Err(e) = write_i420(out, pad, buffer)
         {

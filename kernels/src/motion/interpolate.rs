@@ -175,7 +175,10 @@ mod tests {
         let n = 3000;
         for level in Level::available() {
             for _ in 0..n {
-                let mut vector = |far: usize| Vector { x: (r() % far) as i16 - (far / 2) as i16, y: (r() % far) as i16 - (far / 2) as i16 };
+                let mut vector = |far: usize| {
+                    let mut component = || (r() % far) as i32 - far as i32 / 2;
+                    Vector { x: component() as i16, y: component() as i16 }
+                };
                 let (a, b) = (vector(200), vector(65536));
                 let rows = 1 + r() % 16;
                 let sides = [Side { plane, x: 8 * (r() % 6), y: r() % 32, vector: a }, Side { plane, x: 40, y: r() % 32, vector: b }];
