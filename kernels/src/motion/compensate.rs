@@ -264,6 +264,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "long")]
     fn equals_the_definition() {
         let mut r = random(7);
         for (w, h) in [(16, 16), (16, 64), (48, 16), (32, 32), (96, 80)] {

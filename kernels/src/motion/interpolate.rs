@@ -172,7 +172,7 @@ mod tests {
         let mut r = super::super::random(5);
         let samples: Vec<u8> = (0..48 * 32).map(|_| [0, 255, r() as u8][r() % 3]).collect();
         let plane = Plane { samples: &samples, width: 48, height: 32 };
-        let n = 3000;
+        let n = if cfg!(miri) { 4 } else { 3000 };
         for level in Level::available() {
             for _ in 0..n {
                 let mut vector = |far: usize| {

@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn twins_agree_with_scalar() {
         let mut r = random(21);
-        let (w, h) = (80, 48);
+        let (w, h) = if cfg!(miri) { (32, 32) } else { (80, 48) };
         let mut plane = || (0..w * h).map(|_| r() as u8).collect::<Vec<u8>>();
         let (luma, current) = (plane(), plane());
         let scalar = SearchPlane::new(Level::Scalar, &luma, w, h);
@@ -258,7 +258,7 @@ mod tests {
             let mut twin = SearchPlane::new(level, &current, w, h);
             twin.refill(level, &luma, w, h);
             assert!(twin.planes == scalar.planes && twin.sums == scalar.sums);
-            for _ in 0..20000 {
+            for _ in 0..if cfg!(miri) { 40 } else { 20000 } {
                 let v = Vector { x: (r() % 800) as i16 - 400, y: (r() % 600) as i16 - 300 };
                 let (bx, by, limit) = (r() % (w - 15), r() % (h - 15), r() % 40000);
                 let run = |level| scalar.sad(level, &current, w, bx, by, v, limit as u32);
@@ -282,6 +282,7 @@ mod tests {
 
     /// Against the format's interpolation: half positions are equal, quarter positions nearly so on smooth content.
     #[test]
+    #[cfg_attr(miri, ignore = "long")]
     fn follows_the_interpolation() {
         let (w, h) = (64, 48);
         let wave = |i: usize| {
@@ -314,7 +315,7 @@ mod tests {
         let (luma, current) = (plane(), plane());
         let p = SearchPlane::new(Level::Scalar, &luma, w, h);
         for level in Level::available() {
-            for i in 0..64 {
+            for i in (0..64).step_by(if cfg!(miri) { 9 } else { 1 }) {
                 let v = Vector { x: i % 8 - 4, y: i / 8 - 4 };
                 let sum = |f: fn(&SearchPlane, Level, &[u8], usize, usize, usize, Vector) -> u32| {
                     [(16, 8), (24, 8), (16, 16), (24, 16)].map(|(x, y)| f(&p, level, &current, w, x, y, v)).iter().sum::<u32>()
