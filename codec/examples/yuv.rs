@@ -1,7 +1,7 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
 //! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
@@ -38,6 +38,7 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
     let settings = Settings {
         quality: option(args, "quality", 50.0)?,
         bitrate: option(args, "bitrate", 0)?,
+        max_frame_bytes: option(args, "cap", 0)?,
         key_int_max: option(args, "gop", 32)?,
         intra_refresh: option(args, "refresh", 0)?,
         threads: option(args, "threads", 0)?,
@@ -56,7 +57,8 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
     let (w, h) = (width as usize, height as usize);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     let input = std::fs::read(from)?;
-    let (mut out, mut time, mut keys, mut largest) = (Vec::new(), Duration::ZERO, 0, 0);
+    let (mut out, mut time, mut keys, mut largest, mut attempts) = (Vec::new(), Duration::ZERO, 0, 0, 0);
+    let mut sizes = Vec::new();
     let frames = input.chunks_exact(w * h + 2 * cw * ch);
     let count = frames.len();
     for f in frames {
@@ -67,12 +69,23 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         let p = encoder.encode(&frame, false)?;
         time += start.elapsed();
         keys += p.key as u32;
+        attempts += p.attempts;
+        sizes.push(p.data.len());
         if !p.key {
             largest = largest.max(p.data.len());
         }
         out.extend_from_slice(&p.data);
     }
     std::fs::write(to, &out)?;
+    let fps = info.fps.0 as usize;
+    let second = sizes.windows(fps.min(sizes.len())).map(|w| w.iter().sum::<usize>()).max().unwrap_or(0);
+    println!(
+        "{:.1} kbit/s, the fullest second {:.1} kbit; {:.2} attempts a frame; largest frame {}",
+        out.len() as f64 * 0.008 * fps as f64 / count as f64,
+        second as f64 * 0.008,
+        attempts as f64 / count as f64,
+        sizes.iter().max().unwrap_or(&0)
+    );
     let bpp = out.len() as f64 * 8.0 / (w * h * count) as f64;
     println!(
         "{count} frames, {keys} key, {} bytes, largest other {largest}, {bpp:.5} bits per pixel, {:.2} ms a frame",

@@ -4,6 +4,7 @@ use super::motion::{Layout, Moved, Plan, Prices, Strip};
 use super::refresh::Band;
 use super::slice::{Coded, Job};
 use super::{Encoder, Inter};
+use crate::bitstream::GROUPS;
 use crate::error::Result;
 use crate::held::HeldFrame;
 use crate::motion::Base;
@@ -31,8 +32,33 @@ pub(super) struct Work {
     whole: bool,
 }
 
+impl Work {
+    /// Of a picture without content.
+    pub fn blank(layout: Layout, channels: usize) -> Work {
+        let y = Base { values: vec![0.0; layout.columns * layout.rows * channels], known: Vec::new() };
+        Work { layout, band: None, reference: None, plan: None, y, whole: true }
+    }
+}
+
+/// How finely slices are coded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fineness {
+    pub step: u8,
+    /// Channel groups coded.
+    pub groups: u8,
+    /// How many times dearer a bit is than the step says.
+    pub price: f32,
+}
+
+impl Fineness {
+    /// All that a step allows.
+    pub fn of_step(step: u8) -> Fineness {
+        Fineness { step, groups: GROUPS as u8, price: 1.0 }
+    }
+}
+
 /// A slice on its way.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     walk: Walk<'a>,
     /// Latents and, with a plan, those of the compensated picture, in steps.
     y: Vec<f32>,
@@ -43,6 +69,8 @@ struct Part<'a> {
     /// Of kinds `none`, `latent`, `motion`.
     lambda: [f32; 3],
     lambda_kind: f32,
+    /// See [`Fineness::price`].
+    price: f32,
     exchange: f32,
     excess: Vec<f32>,
 }
@@ -56,6 +84,20 @@ impl Part<'_> {
         self.job(self.lambda[0]).none()
     }
 
+    /// Without reference and content.
+    pub fn blank(&self) -> Coded {
+        self.job(0.0).blank()
+    }
+
+    /// All of a held frame as it is, without motion.
+    pub fn copy(&self, frame: &HeldFrame, distance: u8) -> Coded {
+        let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
+        match (self.plan, &self.walk.prior.motion) {
+            (Some(plan), Some(prior)) => self.job(0.0).copy_motion(prior, &tracks, &plan.copy_error[self.at.clone()], distance),
+            _ => self.job(0.0).copy_latent(frame, distance, self.at.clone()),
+        }
+    }
+
     /// Without reference beside slices that have one: as sparing as they are, or the better picture that nobody asked for costs it the choice.
     fn none_among_others(&self) -> Coded {
         self.job(self.lambda[if self.plan.is_some() { 2 } else { 0 }]).none()
@@ -64,7 +106,7 @@ impl Part<'_> {
     /// To be compared with slices at another step of this frame: a bit is worth the same error there and here.
     fn priced_at(mut self, prior: &Prior, step: u8) -> Self {
         if let (Some(_), Some(m), true) = (self.plan, &prior.motion, self.walk.step != step) {
-            self.lambda_kind = m.pixel_error[step as usize] * m.lambda[step as usize] / self.exchange;
+            self.lambda_kind = self.price * m.pixel_error[step as usize] * m.lambda[step as usize] / self.exchange;
         }
         self
     }
@@ -151,13 +193,14 @@ impl Encoder {
         rows.fill((each, 0));
     }
 
-    /// All slices at a step, or without reference at a coarser one: that step, and they.
-    pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<(u8, Vec<Coded>)> {
+    /// All slices as finely as said, or without reference at a coarser step: that step, and they.
+    pub(super) fn slices(&mut self, work: &mut Work, fine: Fineness) -> Result<(u8, Vec<Coded>)> {
+        let step = fine.step;
         let pack = self.pack.clone();
         let prior = &pack.prior;
         let strips = work.layout.strips.clone();
         let Some(number) = work.reference else {
-            let coded = crate::threads::parallel(self.threads.count(), strips.len(), |i| self.part(work, prior, i, step, groups).none());
+            let coded = crate::threads::parallel(self.threads.count(), strips.len(), |i| self.part(work, prior, i, fine).none());
             strips.iter().zip(&coded).for_each(|(s, c)| self.set_none_cost(s, c.cost));
             return Ok((step, coded));
         };
@@ -168,14 +211,14 @@ impl Encoder {
         let distance = self.number.wrapping_sub(number) as u8;
         let before: Vec<(f32, u32)> = strips.iter().map(|s| self.none_cost(s)).collect();
         let first = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
-            let part = self.part(work, prior, i, step, groups);
+            let part = self.part(work, prior, i, fine);
             if strips[i].anew {
                 return (part.none(), None);
             }
             let predicted = || part.predicted(frame, distance);
             if spare && work.whole && before[i].1 == 0 {
                 let (predicted, none) = crate::threads::both(self.threads.count(), predicted, || {
-                    self.part(work, prior, i, alone, groups).priced_at(prior, step).none()
+                    self.part(work, prior, i, Fineness { step: alone, ..fine }).priced_at(prior, step).none()
                 });
                 (predicted, Some(none))
             } else {
@@ -191,7 +234,7 @@ impl Encoder {
         }
         let work = &*work;
         let late = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
-            missing[i].then(|| self.part(work, prior, i, alone, groups).priced_at(prior, step).none())
+            missing[i].then(|| self.part(work, prior, i, Fineness { step: alone, ..fine }).priced_at(prior, step).none())
         });
         early.iter_mut().zip(late).for_each(|(e, l)| *e = e.take().or(l));
         let mut cheaper = vec![false; strips.len()];
@@ -217,7 +260,7 @@ impl Encoder {
         }
         // A frame has one step: beside predicted slices those without reference get it too.
         let again = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
-            cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others())
+            cheaper[i].then(|| self.part(work, prior, i, fine).none_among_others())
         });
         for (c, none) in out.iter_mut().zip(again) {
             match none {
@@ -229,7 +272,8 @@ impl Encoder {
     }
 
     /// One slice of the frame with all that it is coded from.
-    fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
+    pub(super) fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, fine: Fineness) -> Part<'a> {
+        let Fineness { step, groups, price } = fine;
         let (w, m) = (work.layout.columns, prior.channels);
         let strip = &work.layout.strips[i];
         let rows = &strip.rows;
@@ -241,7 +285,8 @@ impl Encoder {
             v
         };
         let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
-        let lambda = tables.map(|l| l.filter(|_| self.settings.rdo).map_or(0.0, |l| l[step as usize]));
+        let plain = !self.settings.rdo && price == 1.0;
+        let lambda = tables.map(|l| l.filter(|_| !plain).map_or(0.0, |l| price * l[step as usize]));
         Part {
             walk: Walk {
                 kernels: Kernels { level: self.kernels, threads: self.threads.count() },
@@ -254,8 +299,9 @@ impl Encoder {
             base: work.plan.as_ref().map(|p| in_steps(&p.base.values)).unwrap_or_default(),
             plan: work.plan.as_ref(),
             lambda,
+            price,
             // Plain rounding errs alike in every kind: there the bytes decide.
-            lambda_kind: if !self.settings.rdo { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
+            lambda_kind: if plain { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
             exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
             excess: match &work.plan {
                 Some(p) => p.excess[at.clone()].to_vec(),

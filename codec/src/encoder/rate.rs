@@ -1,55 +1,292 @@
-//! Constant bit rate over about a second: a leaky bucket, and a model of bytes by step that learns from each frame.
+//! Constant bit rate: no second of capture time holds more than [`PEAK`] times the target.
+//!
+//! Two buckets, as in x264 (doc/ratecontrol.txt: average bit rate beside VBV, which is the hypothetical reference decoder of ITU-T H.264,
+//! Annex C). One leaks at the target and says what frames should take on average. The other is the strict one: what was sent in the last
+//! second, frame by frame. Every window of a second ends with some frame, so if no frame makes the second that ends with it too full, no
+//! window is. A model of bytes by step, log-linear, learns from each frame; [`fit`](super::fit) codes a frame again if it was wrong.
 
-/// Steps that halve the bytes, about: the start of the model.
-const STEPS_PER_OCTAVE: f32 = 14.0;
+use std::collections::VecDeque;
+
+/// Bytes of any second, as a multiple of the target's.
+const PEAK: f64 = 1.1;
+/// What frames plan to stay below, so that an ordinary one too large needs no second attempt.
+const PLANNED_PEAK: f64 = 1.085;
+/// Steps that double the bytes, about.
+const STEPS_PER_OCTAVE: f32 = 15.0;
+/// Ordinary frames whose bytes a key frame may take, and its share of a second at least, whatever the frame rate.
+const KEY_FRAMES: f64 = 12.0;
+const KEY_SHARE: f64 = 0.25;
+/// Share of the target that a large frame leaves to those after it.
+const LEFT: f64 = 0.25;
+/// Seconds of the target by which frames may be behind it and still catch up. More is not made up for: what was still for long
+/// gains nothing from it.
+const CREDIT: f64 = 0.5;
+/// Seconds in which a difference from the target is made good.
+const HORIZON: f64 = 1.0;
+/// Steps by which frames of steady content differ from the one before, at most: coarser and finer.
+const COARSER: f32 = 2.0;
+const FINER: f32 = 1.0;
+const SECOND: u64 = 1_000_000_000;
+
+/// Bytes of one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Budget {
+    /// What it should take.
+    pub aim: f32,
+    /// What it may take.
+    pub most: f32,
+}
 
 /// Chooses the step of each frame.
 pub(super) struct Rate {
-    /// Bits a second.
-    target: f32,
-    fps: f32,
-    /// Bits in the bucket above what was drained; it drains at the target rate.
-    full: f32,
-    /// log2 of the bits that a frame would take at step 0, for key and other frames.
+    /// Bytes a second; 0: none.
+    target: f64,
+    /// Nanoseconds from frame to frame: by the stream's frame rate, else as last seen.
+    nominal: Option<u64>,
+    interval: u64,
+    /// Capture time of the frame that comes, and intervals of the last second's frames.
+    now: Option<u64>,
+    /// Capture times and bytes of what was sent in the second before.
+    sent: VecDeque<(u64, f64)>,
+    /// Bytes above the target.
+    debt: f64,
+    /// log2 of the bytes that a frame would take at step 0, for key and other frames.
     level: [Option<f32>; 2],
+    /// Step of the last frame that was none.
+    step: Option<f32>,
     pixels: f32,
+    /// Bytes of the smallest frame: as much room is always left.
+    least: f64,
 }
 
 impl Rate {
-    pub fn new(kbits: u32, fps: f32, pixels: f32) -> Rate {
-        Rate { target: kbits as f32 * 1000.0, fps, full: 0.0, level: [None; 2], pixels }
+    /// `fps`: None where frames come as they like.
+    pub fn new(kbits: u32, fps: Option<f64>, pixels: f32) -> Rate {
+        let nominal = fps.map(|f| (SECOND as f64 / f).round() as u64);
+        Rate {
+            target: kbits as f64 * 125.0,
+            nominal,
+            interval: nominal.unwrap_or(SECOND / 30),
+            now: None,
+            sent: VecDeque::new(),
+            debt: 0.0,
+            level: [None; 2],
+            step: None,
+            pixels,
+            least: 0.0,
+        }
     }
 
-    pub fn set_target(&mut self, kbits: u32) {
-        self.target = kbits as f32 * 1000.0;
+    /// `least`: bytes of the smallest key frame.
+    pub fn set_target(&mut self, kbits: u32, least: usize) {
+        let target = kbits as f64 * 125.0;
+        if target != self.target {
+            self.debt = 0.0;
+        }
+        (self.target, self.least) = (target, least as f64);
     }
 
-    /// Bits that the next frame should take, and the most it may.
-    pub fn budget(&self, key: bool) -> (f32, f32) {
-        let frame = self.target / self.fps;
-        // The bucket holds half a second; a frame aims at leaving it a quarter full.
-        let room = (0.5 * self.target - self.full).max(0.25 * frame);
-        let aim =
-            if key { room * 0.7 } else { (frame + (0.15 * self.target - self.full) / (0.4 * self.fps).max(2.0)).clamp(0.2 * frame, room) };
-        (aim.min(room), room)
+    pub fn is_constant(&self) -> bool {
+        self.target > 0.0
     }
 
-    /// Step for a frame of about `bits`.
-    pub fn step(&self, key: bool, bits: f32, ceiling: u8) -> u8 {
-        // Before anything is known: a tenth of a bit a pixel at the coarsest step, a fifth of that between key frames.
-        let level = self.level[key as usize].unwrap_or((self.pixels * if key { 0.08 } else { 0.03 }).log2());
-        ((bits.max(1.0).log2() - level) * STEPS_PER_OCTAVE).clamp(0.0, ceiling as f32) as u8
+    /// A frame comes, captured at a time in nanoseconds if that is known. Time that goes backwards counts as one more interval.
+    pub fn arrive(&mut self, time: Option<u64>) {
+        let Some(last) = self.now else {
+            self.now = Some(time.unwrap_or(0));
+            return;
+        };
+        let now = time.filter(|t| *t >= last).unwrap_or(last + self.interval);
+        if self.nominal.is_none() && (1..10 * SECOND).contains(&(now - last)) {
+            self.interval = now - last;
+        }
+        self.debt = (self.debt - self.target * seconds(now - last)).max(-CREDIT * self.target);
+        while self.sent.front().is_some_and(|s| now - s.0 >= SECOND) {
+            self.sent.pop_front();
+        }
+        self.now = Some(now);
     }
 
-    /// A frame's bits at a step, whether or not it is sent.
-    pub fn learn(&mut self, key: bool, step: u8, bits: f32) {
-        let seen = bits.max(1.0).log2() - step as f32 / STEPS_PER_OCTAVE;
+    /// Bytes for the frame that came. `key_in`: frames until a key frame is due, that of the next one for this frame itself if it is none;
+    /// `period`: frames from key frame to key frame, 0 if none is due ever.
+    pub fn budget(&self, key: bool, key_in: Option<u32>, period: u32) -> Budget {
+        let room = self.room();
+        let dt = seconds(self.interval);
+        let aim = if key { self.key_share(period).min(PLANNED_PEAK * self.target - self.used()) } else { self.rate(key_in, period) * dt };
+        // Frames at irregular times share a second with more others than their rate says; where that counts, each takes less.
+        let shared = (1.0 / self.shortest()).ceil().max(1.0);
+        let aim = if key { aim } else { aim.min(PLANNED_PEAK * self.target / shared).max(0.1 * self.target * dt.min(1.0)) };
+        Budget { aim: aim.clamp(1.0, room.max(1.0)) as f32, most: room.max(1.0) as f32 }
+    }
+
+    /// The second that ends now, less what comes.
+    fn used(&self) -> f64 {
+        self.sent.iter().map(|s| s.1).sum()
+    }
+
+    /// The most that the frame may take: every second that it is in stays below the peak, and leaves something to the frames after it.
+    fn room(&self) -> f64 {
+        let now = self.now.unwrap_or(0);
+        let peak = PEAK * self.target;
+        let most = peak - self.used();
+        let dt = seconds(self.interval);
+        let mut since = 0.0;
+        let mut room = peak - self.least - LEFT * self.target * (1.0 - dt).max(0.0);
+        for &(time, bytes) in self.sent.iter().rev() {
+            since += bytes;
+            let until = (seconds(time + SECOND - now) - dt).max(0.0);
+            room = room.min(peak - since - self.least - LEFT * self.target * until);
+        }
+        // What is left for others is theirs unless this one could not be sent at all.
+        room.max(self.least.min(most))
+    }
+
+    /// Bytes a second for frames from now on: the target, less what was too much, and not so many that a later one would find no room.
+    fn rate(&self, key_in: Option<u32>, period: u32) -> f64 {
+        let now = self.now.unwrap_or(0);
+        let mut rate = self.target - self.debt / HORIZON;
+        let mut since = 0.0;
+        for &(time, bytes) in self.sent.iter().rev() {
+            since += bytes;
+            rate = rate.min((PLANNED_PEAK * self.target - since) / seconds(time + SECOND - now));
+        }
+        let until = key_in.map(|n| n as u64 * self.interval).filter(|u| (1..SECOND).contains(u));
+        if let Some(until) = until {
+            let since: f64 = self.sent.iter().filter(|s| s.0 + SECOND > now + until).map(|s| s.1).sum();
+            rate = rate.min((PLANNED_PEAK * self.target - self.key_share(period) - since) / seconds(until));
+        }
+        rate
+    }
+
+    /// Bytes of a key frame if there is room. The seconds around it hold as much less, and where key frames are due, those between have to
+    /// make up for that within the peak.
+    fn key_share(&self, period: u32) -> f64 {
+        let dt = seconds(self.interval);
+        let frames = (1.0 / dt).max(1.0);
+        let share = (KEY_FRAMES / (KEY_FRAMES - 1.0 + frames)).max(KEY_SHARE);
+        let every = period as f64 * dt;
+        let most = match () {
+            _ if self.sent.is_empty() && self.debt == 0.0 || period == 0 => 1.0,
+            _ if every <= 1.0 => every * KEY_FRAMES / (KEY_FRAMES - 1.0 + period as f64),
+            _ if every < 2.0 => (PLANNED_PEAK - 1.0) * every / (every - 1.0),
+            _ => (PLANNED_PEAK - 1.0) * every,
+        };
+        share.min(most) * self.target
+    }
+
+    /// The shortest time between two frames of the last second, in seconds.
+    fn shortest(&self) -> f64 {
+        let times = self.sent.iter().map(|s| s.0);
+        let next = times.clone().skip(1).chain(self.now);
+        let least = times.zip(next).map(|(a, b)| b - a).min().unwrap_or(self.interval).min(self.interval);
+        // Rounded times of a constant rate are constant.
+        seconds(least.max(1)) + 1e-6
+    }
+
+    /// Bytes that a frame at a step is expected to take.
+    pub fn expected(&self, key: bool, step: f32) -> f32 {
+        (self.level(key) + step / STEPS_PER_OCTAVE).exp2()
+    }
+
+    fn level(&self, key: bool) -> f32 {
+        // Before anything is known: a hundredth of a byte a pixel at the coarsest step, a third of that between key frames.
+        self.level[key as usize].unwrap_or((self.pixels * if key { 0.01 } else { 0.004 }).log2())
+    }
+
+    /// Step, in fractions, for a frame of about `bytes`.
+    pub fn step_for(&self, key: bool, bytes: f32) -> f32 {
+        (bytes.max(1.0).log2() - self.level(key)) * STEPS_PER_OCTAVE
+    }
+
+    /// Steps between two sizes of a frame.
+    pub fn steps_between(from: f32, to: f32) -> f32 {
+        (to.max(1.0) / from.max(1.0)).log2() * STEPS_PER_OCTAVE
+    }
+
+    /// Step at which a frame begins: for its budget, near the step of the last one, and no finer than `ceiling`.
+    pub fn step(&self, key: bool, budget: Budget, ceiling: u8) -> u8 {
+        let mut step = self.step_for(key, budget.aim);
+        if let (Some(last), false) = (self.step, key) {
+            step = step.clamp(last - COARSER, last + FINER);
+            // Steady it is only as long as it fits.
+            step = step.min(self.step_for(key, 0.9 * budget.most));
+        }
+        step.clamp(0.0, ceiling as f32).round() as u8
+    }
+
+    /// A frame's bytes at a step, whether or not it is sent.
+    pub fn learn(&mut self, key: bool, step: u8, bytes: f32) {
+        let seen = bytes.max(1.0).log2() - step as f32 / STEPS_PER_OCTAVE;
         let level = &mut self.level[key as usize];
-        *level = Some(level.map_or(seen, |l| 0.4 * l + 0.6 * seen));
+        *level = Some(level.map_or(seen, |l| {
+            // A frame or two out of the ordinary shall not be seen; other content shall.
+            let share = if key || (seen - l).abs() > 1.0 { 0.6 } else { 0.25 };
+            l + share * (seen - l)
+        }));
     }
 
-    /// A frame is sent.
-    pub fn sent(&mut self, bits: f32) {
-        self.full = (self.full + bits - self.target / self.fps).max(-0.1 * self.target);
+    /// The frame that came is sent, coded at a step.
+    pub fn sent(&mut self, key: bool, step: u8, bytes: usize) {
+        if !key {
+            self.step = Some(step as f32);
+        }
+        self.debt += bytes as f64;
+        self.sent.push_back((self.now.unwrap_or(0), bytes as f64));
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / SECOND as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames whose bytes follow the model but for a factor of chance, at irregular times: no second is too full.
+    #[test]
+    fn no_second_holds_more_than_the_peak() {
+        for (seed, fps) in [(1u32, 1u64), (2, 2), (3, 7), (4, 15), (5, 30), (6, 60), (7, 24)] {
+            let mut x = seed;
+            let mut chance = || {
+                x = x.wrapping_mul(1664525).wrapping_add(1013904223);
+                (x >> 8) as f64 / (1u32 << 24) as f64
+            };
+            let mut rate = Rate::new(400, (seed % 2 == 0).then_some(fps as f64), 1e5);
+            rate.set_target(400, 150);
+            let (mut time, mut all) = (0u64, Vec::new());
+            for n in 0..400 {
+                time += (SECOND / fps) * (50 + (chance() * 100.0) as u64) / 100;
+                let key = n % 60 == 0 || chance() < 0.03;
+                rate.arrive(Some(time));
+                let budget = rate.budget(key, Some(60 - n % 60), 60);
+                let bytes = (budget.aim as f64 * 4f64.powf(chance() * 2.0 - 1.0)).min(budget.most as f64).floor();
+                rate.sent(key, 30, bytes as usize);
+                all.push((time, bytes));
+            }
+            for (i, &(end, _)) in all.iter().enumerate() {
+                let window: f64 = all[..=i].iter().filter(|f| end - f.0 < SECOND).map(|f| f.1).sum();
+                assert!(window <= PEAK * 50_000.0, "{fps}/s: {window} bytes in the second that ends with frame {i}");
+            }
+        }
+    }
+
+    /// With frames as planned the mean is the target, whatever the frame rate and the distance of key frames.
+    #[test]
+    fn the_mean_is_the_target() {
+        for (fps, period) in [(1.0, 60), (2.0, 60), (5.0, 20), (10.0, 60), (15.0, 60), (30.0, 30), (30.0, 60), (60.0, 60), (30.0, 0)] {
+            let mut rate = Rate::new(400, Some(fps), 1e5);
+            rate.set_target(400, 150);
+            let (mut bytes, frames) = (0.0, (fps * 60.0) as u32);
+            for n in 0..frames {
+                rate.arrive(Some((n as f64 * SECOND as f64 / fps) as u64));
+                let (key, left) = if period > 0 { (n % period == 0, Some(period - n % period)) } else { (n == 0, None) };
+                let budget = rate.budget(key, left, period);
+                rate.sent(key, 30, budget.aim as usize);
+                bytes += budget.aim as f64;
+            }
+            let mean = bytes / (frames as f64 / fps) / 50_000.0;
+            assert!((0.97..1.03).contains(&mean), "{fps}/s, a key frame in {period}: {mean}");
+        }
     }
 }

@@ -46,7 +46,12 @@ impl Job<'_> {
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
-        let mut io = Writer::new(self, self.y, Vec::new(), &z);
+        self.none_with(self.y, &z)
+    }
+
+    /// Without a reference, given its latents and hyper latents.
+    pub fn none_with(&self, y: &[f32], z: &[i16]) -> Coded {
+        let mut io = Writer::new(self, y, Vec::new(), z);
         let latents = self.walk.none(&mut io);
         self.coded(SliceKind::None, latents, io, 0.0)
     }
@@ -78,12 +83,12 @@ impl Job<'_> {
         self.copy_error(p, reference) < io.error[p] + self.lambda * (io.bits[p] + 4.0)
     }
 
-    fn copy_error(&self, p: usize, reference: &[f32]) -> f32 {
+    pub fn copy_error(&self, p: usize, reference: &[f32]) -> f32 {
         let m = self.walk.prior.channels;
         self.y[p * m..][..m].iter().zip(&reference[p * m..][..m]).map(|(y, r)| (y - r) * (y - r)).sum()
     }
 
-    fn attempt(&self, reference: &Reference, skip: &[bool]) -> (Latents, Writer<'_>) {
+    pub fn attempt(&self, reference: &Reference, skip: &[bool]) -> (Latents, Writer<'_>) {
         let (p, m) = (&self.walk.prior.inter, self.walk.prior.channels);
         let coded: Vec<u32> = (0..skip.len() as u32).filter(|&p| !skip[p as usize]).collect();
         let cells = self.walk.cells(&coded);

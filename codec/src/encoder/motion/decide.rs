@@ -110,7 +110,13 @@ impl Job<'_> {
             .collect()
     }
 
-    fn attempt_motion(&self, p: &MotionPrior, tracks: &Tracks, moved: &Moved, blocks: &[Block]) -> (Latents, Writer<'_>) {
+    pub(in crate::encoder) fn attempt_motion(
+        &self,
+        p: &MotionPrior,
+        tracks: &Tracks,
+        moved: &Moved,
+        blocks: &[Block],
+    ) -> (Latents, Writer<'_>) {
         let (m, shape) = (self.walk.prior.channels, self.walk.shape);
         let mut target = vec![0f32; self.y.len()];
         let mut x = vec![0i16; blocks.len() * 2 * m];
