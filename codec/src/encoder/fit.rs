@@ -3,13 +3,13 @@
 
 use super::Encoder;
 use super::frame::{Fineness, Work};
-use super::rate::Rate;
+use super::rate::{Rate, STEPS_BELOW};
 use super::slice::Coded;
 use crate::bitstream::GROUPS;
 use crate::error::Result;
 
 /// Attempts at a frame, at most; most frames need one, the first ones of new content three.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 5;
 /// Share of its goal that a frame shall take, if it has been too large once.
 const ENOUGH: f32 = 0.75;
 /// Share of what a frame may take that is a safe goal.
@@ -22,13 +22,27 @@ pub(super) struct Rung(u8);
 
 /// Rungs below the step 0; the groups are cut in the last of them.
 const BELOW: u8 = 14;
+/// How many times dearer bits may become before motion is searched again: vectors cost bits as well.
+const DEARER: f32 = 4.0;
 
 impl Rung {
+    /// The nearest for a step of the [model](Rate), at most `finest`.
+    pub fn near(step: f32, finest: Rung) -> Rung {
+        let rung = BELOW as f32 + if step < 0.0 { step / STEPS_BELOW } else { step };
+        Rung(rung.round().clamp(0.0, finest.0 as f32) as u8)
+    }
+
     pub fn of_step(step: u8) -> Rung {
         Rung(BELOW + step)
     }
 
-    fn fineness(self) -> Fineness {
+    /// The other way.
+    pub fn model_step(self) -> f32 {
+        let above = self.0 as f32 - BELOW as f32;
+        if above < 0.0 { STEPS_BELOW * above } else { above }
+    }
+
+    pub fn fineness(self) -> Fineness {
         let dearer = BELOW.saturating_sub(self.0);
         Fineness { step: self.0.saturating_sub(BELOW), groups: (GROUPS as u8).min(self.0 + 1), price: 2f32.powi(dearer as i32) }
     }
@@ -48,6 +62,7 @@ pub(super) struct Limits {
 
 /// A frame as it will be sent.
 pub(super) struct Fitted {
+    pub rung: Rung,
     pub step: u8,
     pub coded: Vec<Coded>,
     pub data: Vec<u8>,
@@ -72,9 +87,9 @@ impl Search {
         if self.fits.is_none() && attempts + 1 >= ATTEMPTS {
             return Some(Rung(0));
         }
-        let by_model = rung.0 as f32 + Rate::steps_between(bytes as f32, goal).round();
-        let next = if attempts < 3 { by_model } else { (low as f32 + high as f32) / 2.0 };
-        Some(Rung(next.clamp(low as f32, high as f32) as u8))
+        let by_model = Rung::near(rung.model_step() + Rate::steps_between(bytes as f32, goal), Rung(high));
+        let next = if attempts < 3 { by_model.0 } else { (low + high) / 2 };
+        Some(Rung(next.clamp(low, high)))
     }
 }
 
@@ -92,13 +107,14 @@ impl Encoder {
             let (step, coded) = self.slices(work, rung.fineness())?;
             let data = self.write(self.number, step, &coded, work);
             let bytes = data.len();
-            if rung.0 >= BELOW {
-                self.rate.learn(key, rung.0 - BELOW, bytes as f32);
+            // What only copies tells nothing.
+            if !coded.iter().all(|c| c.copies) {
+                self.rate.learn(key, rung.model_step(), bytes as f32);
             }
             let fits = bytes <= limits.most;
             if fits {
                 search.fits = Some(rung);
-                best = Some(Fitted { step, coded, data, attempts });
+                best = Some(Fitted { rung, step, coded, data, attempts });
             } else {
                 search.above = rung;
                 if rung == Rung(0) {
@@ -116,6 +132,10 @@ impl Encoder {
             }
             // An attempt is not a frame more since slices were last tried without reference.
             self.none_cost.clone_from(&before);
+            let fine = rung.fineness();
+            if work.plan.is_some() && fine.price >= DEARER * work.price {
+                *work = self.prepare(work.reference, work.band.clone(), fine)?;
+            }
         }
     }
 
@@ -134,7 +154,7 @@ impl Encoder {
                 data = self.write(self.number, step, &coded, work);
             }
         }
-        Fitted { step, coded, data, attempts }
+        Fitted { rung: Rung(0), step, coded, data, attempts }
     }
 
     /// A slice at rung 0 that says as little as can be said: a copy or, where there is nothing to copy, what the entropy model expects.

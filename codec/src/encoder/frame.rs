@@ -4,7 +4,6 @@ use super::motion::{Layout, Moved, Plan, Prices, Strip};
 use super::refresh::Band;
 use super::slice::{Coded, Job};
 use super::{Encoder, Inter};
-use crate::bitstream::GROUPS;
 use crate::error::Result;
 use crate::held::HeldFrame;
 use crate::motion::Base;
@@ -27,6 +26,8 @@ pub(super) struct Work {
     /// The frame that slices may refer to.
     pub reference: Option<u32>,
     pub plan: Option<Plan>,
+    /// How much dearer a bit is taken to be in the search for vectors than its step says.
+    pub price: f32,
     /// Latents before gain: of the whole frame, or at the plan's candidates.
     y: Base,
     whole: bool,
@@ -36,7 +37,7 @@ impl Work {
     /// Of a picture without content.
     pub fn blank(layout: Layout, channels: usize) -> Work {
         let y = Base { values: vec![0.0; layout.columns * layout.rows * channels], known: Vec::new() };
-        Work { layout, band: None, reference: None, plan: None, y, whole: true }
+        Work { layout, band: None, reference: None, plan: None, price: 1.0, y, whole: true }
     }
 }
 
@@ -50,12 +51,7 @@ pub(super) struct Fineness {
     pub price: f32,
 }
 
-impl Fineness {
-    /// All that a step allows.
-    pub fn of_step(step: u8) -> Fineness {
-        Fineness { step, groups: GROUPS as u8, price: 1.0 }
-    }
-}
+impl Fineness {}
 
 /// A slice on its way.
 pub(super) struct Part<'a> {
@@ -77,7 +73,15 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     fn job(&self, lambda: f32) -> Job<'_> {
-        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange, excess: &self.excess }
+        Job {
+            walk: self.walk,
+            y: &self.y,
+            lambda,
+            lambda_kind: self.lambda_kind,
+            price: self.price,
+            exchange: self.exchange,
+            excess: &self.excess,
+        }
     }
 
     fn none(&self) -> Coded {
@@ -128,8 +132,8 @@ impl Part<'_> {
 }
 
 impl Encoder {
-    /// Motion and analysis: what does not depend on the step.
-    pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely_step: u8) -> Result<Work> {
+    /// Motion and analysis: what hardly depends on the step.
+    pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely: Fineness) -> Result<Work> {
         let layout = self.layout(band.as_ref());
         let pack = self.pack.clone();
         self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
@@ -139,8 +143,8 @@ impl Encoder {
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
-                let bit = prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize];
-                let prices = Prices { bit, vector_bit: VECTOR_PRICE * bit };
+                let bit = prior.pixel_error[likely.step as usize] * prior.lambda[likely.step as usize];
+                let prices = Prices { bit, vector_bit: likely.price * VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads.count() };
                 self.calm.next(layout.columns * layout.rows);
@@ -152,7 +156,7 @@ impl Encoder {
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
         let early = plan.is_none() || layout.strips.iter().any(|s| !s.anew && self.none_cost(s).1 == 0);
-        let mut work = Work { layout, band, reference, plan, y: Base::default(), whole: false };
+        let mut work = Work { layout, band, reference, plan, price: likely.price, y: Base::default(), whole: false };
         if early {
             self.analyse_whole(&mut work)?;
         }

@@ -19,7 +19,7 @@ use crate::motion::{Networks, compensate};
 use crate::threads::Threads;
 use crate::{RawFrame, StreamInfo};
 use fit::{Fitted, Limits, Rung, SAFE};
-use frame::{Fineness, Work};
+use frame::Work;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
@@ -280,16 +280,16 @@ impl Encoder {
         let due = self.key_due_in() == Some(0);
         let key = params.key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
         self.rate.arrive(params.time);
-        let (step, limits) = self.limits(key);
+        let (rung, limits) = self.limits(key);
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
         let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
         let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
-        let mut work = self.prepare(reference, band, step)?;
+        let mut work = self.prepare(reference, band, rung.fineness())?;
         let fitted = match limits {
-            Some(limits) => self.fit(&mut work, Rung::of_step(step), limits)?,
+            Some(limits) => self.fit(&mut work, rung, limits)?,
             None => {
-                let (step, coded) = self.slices(&mut work, Fineness::of_step(step))?;
-                Fitted { step, data: self.write(self.number, step, &coded, &work), coded, attempts: 1 }
+                let (step, coded) = self.slices(&mut work, rung.fineness())?;
+                Fitted { rung, step, data: self.write(self.number, step, &coded, &work), coded, attempts: 1 }
             }
         };
         Ok(self.finish(fitted, work))
@@ -301,21 +301,21 @@ impl Encoder {
         (self.settings.intra_refresh == 0 && most > 0).then(|| most.saturating_sub(self.since_key))
     }
 
-    /// The step to begin with, and what the frame's bytes have to be, if anything limits them.
-    fn limits(&self, key: bool) -> (u8, Option<Limits>) {
+    /// The rung to begin with, and what the frame's bytes have to be, if anything limits them.
+    fn limits(&self, key: bool) -> (Rung, Option<Limits>) {
         let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
         let quality = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
         let cap = if self.settings.max_frame_bytes == 0 { usize::MAX } else { self.settings.max_frame_bytes as usize };
         if !self.rate.is_constant() {
             let step = self.step_of_quality(quality, key);
             if cap == usize::MAX {
-                return (step, None);
+                return (Rung::of_step(step), None);
             }
             let (finest, goal) = (Rung::of_step(step), SAFE * cap as f32);
             // Where that is known to be too much already, no attempt is lost on it.
             let fits = self.rate.expected(key, step as f32) <= cap as f32;
-            let step = if fits { step } else { self.rate.step_for(key, goal).clamp(0.0, step as f32) as u8 };
-            return (step, Some(Limits { most: cap, goal, enough: 0.75 * goal, finest }));
+            let rung = if fits { finest } else { Rung::near(self.rate.step_for(key, goal), finest) };
+            return (rung, Some(Limits { most: cap, goal, enough: 0.75 * goal, finest }));
         }
         let period = match self.settings.key_int_max {
             _ if self.settings.inter == Inter::None => 1,
@@ -327,7 +327,8 @@ impl Encoder {
         let budget = Budget { aim: budget.aim.min(SAFE * most as f32), most: most as f32 };
         // What a key frame saves is missing later; others settle over the next few.
         let (goal, enough) = if key { (budget.aim, 0.6 * budget.aim) } else { (SAFE * most as f32, 0.0) };
-        (self.rate.step(key, budget, quality), Some(Limits { most, goal, enough, finest: Rung::of_step(quality) }))
+        let finest = Rung::of_step(quality);
+        (Rung::near(self.rate.step(key, budget), finest), Some(Limits { most, goal, enough, finest }))
     }
 
     /// Whether slices of kind `motion` are to be had.
@@ -401,7 +402,7 @@ impl Encoder {
 
     /// Slices -> packet; the frame becomes a reference.
     fn finish(&mut self, fitted: Fitted, mut work: Work) -> Packet {
-        let Fitted { step, coded, data, attempts } = fitted;
+        let Fitted { rung, step, coded, data, attempts } = fitted;
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
         let asked = work.reference.is_none();
         let number = self.number;
@@ -453,7 +454,7 @@ impl Encoder {
         frame.needs.retain(|n| number.wrapping_sub(*n) <= 2 * bitstream::MAX_HELD as u32);
         frame.needs.sort_unstable();
         frame.needs.dedup();
-        self.rate.sent(asked, step, data.len());
+        self.rate.sent(asked, rung.model_step(), data.len());
         if key {
             self.held.clear();
             // One that came about because nothing before helped is coarse, and no reason to put off the next fine one.

@@ -26,6 +26,10 @@ const HORIZON: f64 = 1.0;
 /// Steps by which frames of steady content differ from the one before, at most: coarser and finer.
 const COARSER: f32 = 2.0;
 const FINER: f32 = 1.0;
+/// Share of a difference in steps, towards finer ones, that one frame makes good all the same.
+const CATCH_UP: f32 = 0.125;
+/// What saves as much as about so many steps comes in one portion below step 0: see [`Rung`](super::fit::Rung).
+pub(super) const STEPS_BELOW: f32 = 8.0;
 const SECOND: u64 = 1_000_000_000;
 
 /// Bytes of one frame.
@@ -183,17 +187,18 @@ impl Rate {
         seconds(least.max(1)) + 1e-6
     }
 
-    /// Bytes that a frame at a step is expected to take.
+    /// Bytes that a frame at a step is expected to take. Steps here go on below zero, where bytes are saved by other means.
     pub fn expected(&self, key: bool, step: f32) -> f32 {
         (self.level(key) + step / STEPS_PER_OCTAVE).exp2()
     }
 
     fn level(&self, key: bool) -> f32 {
-        // Before anything is known: a hundredth of a byte a pixel at the coarsest step, a third of that between key frames.
-        self.level[key as usize].unwrap_or((self.pixels * if key { 0.01 } else { 0.004 }).log2())
+        // Before anything is known: a hundredth of a byte a pixel at the coarsest step, and between key frames a sixth of theirs.
+        let first = || self.level[1].unwrap_or((self.pixels * 0.01).log2());
+        self.level[key as usize].unwrap_or_else(|| if key { first() } else { first() - 2.6 })
     }
 
-    /// Step, in fractions, for a frame of about `bytes`.
+    /// Step for a frame of about `bytes`.
     pub fn step_for(&self, key: bool, bytes: f32) -> f32 {
         (bytes.max(1.0).log2() - self.level(key)) * STEPS_PER_OCTAVE
     }
@@ -203,20 +208,20 @@ impl Rate {
         (to.max(1.0) / from.max(1.0)).log2() * STEPS_PER_OCTAVE
     }
 
-    /// Step at which a frame begins: for its budget, near the step of the last one, and no finer than `ceiling`.
-    pub fn step(&self, key: bool, budget: Budget, ceiling: u8) -> u8 {
-        let mut step = self.step_for(key, budget.aim);
-        if let (Some(last), false) = (self.step, key) {
-            step = step.clamp(last - COARSER, last + FINER);
-            // Steady it is only as long as it fits.
-            step = step.min(self.step_for(key, 0.9 * budget.most));
-        }
-        step.clamp(0.0, ceiling as f32).round() as u8
+    /// Step at which a frame begins: for its budget, and near the step of the last one.
+    pub fn step(&self, key: bool, budget: Budget) -> f32 {
+        let step = self.step_for(key, budget.aim);
+        let Some(last) = self.step.filter(|_| !key) else { return step };
+        // Below zero steps come in larger portions.
+        let least = if last < 0.0 { STEPS_BELOW } else { FINER };
+        let finer = least.max((step - last) * CATCH_UP);
+        // Steady it is only as long as it fits.
+        step.clamp(last - COARSER.max(least), last + finer).min(self.step_for(key, 0.9 * budget.most))
     }
 
     /// A frame's bytes at a step, whether or not it is sent.
-    pub fn learn(&mut self, key: bool, step: u8, bytes: f32) {
-        let seen = bytes.max(1.0).log2() - step as f32 / STEPS_PER_OCTAVE;
+    pub fn learn(&mut self, key: bool, step: f32, bytes: f32) {
+        let seen = bytes.max(1.0).log2() - step / STEPS_PER_OCTAVE;
         let level = &mut self.level[key as usize];
         *level = Some(level.map_or(seen, |l| {
             // A frame or two out of the ordinary shall not be seen; other content shall.
@@ -226,9 +231,9 @@ impl Rate {
     }
 
     /// The frame that came is sent, coded at a step.
-    pub fn sent(&mut self, key: bool, step: u8, bytes: usize) {
+    pub fn sent(&mut self, key: bool, step: f32, bytes: usize) {
         if !key {
-            self.step = Some(step as f32);
+            self.step = Some(step);
         }
         self.debt += bytes as f64;
         self.sent.push_back((self.now.unwrap_or(0), bytes as f64));
@@ -261,7 +266,7 @@ mod tests {
                 rate.arrive(Some(time));
                 let budget = rate.budget(key, Some(60 - n % 60), 60);
                 let bytes = (budget.aim as f64 * 4f64.powf(chance() * 2.0 - 1.0)).min(budget.most as f64).floor();
-                rate.sent(key, 30, bytes as usize);
+                rate.sent(key, 30.0, bytes as usize);
                 all.push((time, bytes));
             }
             for (i, &(end, _)) in all.iter().enumerate() {
@@ -282,7 +287,7 @@ mod tests {
                 rate.arrive(Some((n as f64 * SECOND as f64 / fps) as u64));
                 let (key, left) = if period > 0 { (n % period == 0, Some(period - n % period)) } else { (n == 0, None) };
                 let budget = rate.budget(key, left, period);
-                rate.sent(key, 30, budget.aim as usize);
+                rate.sent(key, 30.0, budget.aim as usize);
                 bytes += budget.aim as f64;
             }
             let mean = bytes / (frames as f64 / fps) / 50_000.0;

@@ -32,6 +32,8 @@ pub(super) struct Job<'a> {
     pub lambda: f32,
     /// The same for the choice between kinds: one value for all of them.
     pub lambda_kind: f32,
+    /// How many times dearer than at its step a bit is, in `lambda`.
+    pub price: f32,
     /// Error of pixels for a squared error of 1 of latents, about.
     pub exchange: f32,
     /// Of each position: how many times more than by its latents' error alone its pixels have erred lately.
@@ -42,7 +44,8 @@ impl Job<'_> {
     /// Without a reference.
     pub fn none(&self) -> Coded {
         let p = &self.walk.prior.intra;
-        let x: Vec<i16> = self.y.iter().map(|&v| activation(v)).collect();
+        // Where bits are dear the hyper analysis sees what will be left of the picture.
+        let x: Vec<i16> = self.y.iter().map(|&v| if self.price > 1.0 { self.likely(v, 0) } else { activation(v) }).collect();
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
