@@ -10,12 +10,16 @@ use std::collections::VecDeque;
 /// Bytes of any second, as a multiple of the target's.
 const PEAK: f64 = 1.1;
 /// What frames plan to stay below, so that an ordinary one too large needs no second attempt.
-const PLANNED_PEAK: f64 = 1.085;
+const PLANNED_PEAK: f64 = 1.1;
+/// The same for the second that ends with a key frame that is due: those right after it need room too.
+const KEY_PEAK: f64 = 1.04;
 /// Steps that double the bytes, about.
 const STEPS_PER_OCTAVE: f32 = 15.0;
 /// Ordinary frames whose bytes a key frame may take, and its share of a second at least, whatever the frame rate.
 const KEY_FRAMES: f64 = 12.0;
 const KEY_SHARE: f64 = 0.25;
+/// Share of what is free in its second that a key frame may take in any case.
+const KEY_OF_FREE: f64 = 0.6;
 /// Share of the target that a large frame leaves to those after it.
 const LEFT: f64 = 0.25;
 /// Seconds of the target by which frames may be behind it and still catch up. More is not made up for: what was still for long
@@ -23,11 +27,16 @@ const LEFT: f64 = 0.25;
 const CREDIT: f64 = 0.5;
 /// Seconds in which a difference from the target is made good.
 const HORIZON: f64 = 1.0;
+/// Seconds for which nothing is planned: there single frames' luck decides, and what they may take at most.
+const SOON: f64 = 0.25;
 /// Steps by which frames of steady content differ from the one before, at most: coarser and finer.
-const COARSER: f32 = 2.0;
+const COARSER: f32 = 2.5;
 const FINER: f32 = 1.0;
-/// Share of a difference in steps, towards finer ones, that one frame makes good all the same.
-const CATCH_UP: f32 = 0.125;
+const FINER_MOST: f32 = 3.0;
+/// Share of a difference in steps that one frame makes good all the same.
+const CATCH_UP: f32 = 0.25;
+/// Steps by which the frame after a key frame may be finer than that.
+const ABOVE_KEY: f32 = 10.0;
 /// What saves as much as about so many steps comes in one portion below step 0: see [`Rung`](super::fit::Rung).
 pub(super) const STEPS_BELOW: f32 = 8.0;
 const SECOND: u64 = 1_000_000_000;
@@ -111,15 +120,22 @@ impl Rate {
         self.now = Some(now);
     }
 
-    /// Bytes for the frame that came. `key_in`: frames until a key frame is due, that of the next one for this frame itself if it is none;
-    /// `period`: frames from key frame to key frame, 0 if none is due ever.
+    /// Bytes for the frame that came. `key_in`: frames until a key frame is due, None if none is ever; `period`: frames from key frame to
+    /// key frame, or 0.
     pub fn budget(&self, key: bool, key_in: Option<u32>, period: u32) -> Budget {
-        let room = self.room();
         let dt = seconds(self.interval);
-        let aim = if key { self.key_share(period).min(PLANNED_PEAK * self.target - self.used()) } else { self.rate(key_in, period) * dt };
-        // Frames at irregular times share a second with more others than their rate says; where that counts, each takes less.
-        let shared = (1.0 / self.shortest()).ceil().max(1.0);
-        let aim = if key { aim } else { aim.min(PLANNED_PEAK * self.target / shared).max(0.1 * self.target * dt.min(1.0)) };
+        let next_key = key_in.filter(|n| *n > 0 && !key).map(|n| (n as u64 * self.interval, self.key_share(period)));
+        let next_key = next_key.filter(|k| k.0 < SECOND);
+        let room = self.room(next_key);
+        let aim = if key {
+            let free = PLANNED_PEAK * self.target - self.used();
+            let of_free = if self.sent.is_empty() { 0.0 } else { KEY_OF_FREE * free };
+            free.min(self.key_share(period).max(of_free))
+        } else {
+            // Frames at irregular times share a second with more others than their rate says; where that counts, each takes less.
+            let shared = (1.0 / self.shortest()).ceil().max(1.0);
+            (self.rate(next_key) * dt).min(PLANNED_PEAK * self.target / shared).max(0.1 * self.target * dt.min(1.0))
+        };
         Budget { aim: aim.clamp(1.0, room.max(1.0)) as f32, most: room.max(1.0) as f32 }
     }
 
@@ -128,36 +144,48 @@ impl Rate {
         self.sent.iter().map(|s| s.1).sum()
     }
 
-    /// The most that the frame may take: every second that it is in stays below the peak, and leaves something to the frames after it.
-    fn room(&self) -> f64 {
+    /// Bytes sent that lie in one second with what comes after a time, in nanoseconds from now.
+    fn used_after(&self, time: u64) -> f64 {
+        let now = self.now.unwrap_or(0);
+        // Half an interval: that time is a guess.
+        self.sent.iter().filter(|s| s.0 + SECOND > now + time + self.interval / 2).map(|s| s.1).sum()
+    }
+
+    /// The most that the frame may take: every second that it is in stays below the peak, and leaves something to the frames after it,
+    /// and the next key frame if one is due in that second.
+    fn room(&self, next_key: Option<(u64, f64)>) -> f64 {
         let now = self.now.unwrap_or(0);
         let peak = PEAK * self.target;
         let most = peak - self.used();
         let dt = seconds(self.interval);
+        let left = |until: f64| self.least + LEFT * self.target * (until - dt).max(0.0);
         let mut since = 0.0;
-        let mut room = peak - self.least - LEFT * self.target * (1.0 - dt).max(0.0);
+        let mut room = peak - left(1.0);
         for &(time, bytes) in self.sent.iter().rev() {
             since += bytes;
-            let until = (seconds(time + SECOND - now) - dt).max(0.0);
-            room = room.min(peak - since - self.least - LEFT * self.target * until);
+            room = room.min(peak - since - left(seconds(time + SECOND - now)));
+        }
+        if let Some((until, bytes)) = next_key {
+            room = room.min((peak - self.used_after(until) - bytes - left(seconds(until))).max(LEFT * self.target * dt));
         }
         // What is left for others is theirs unless this one could not be sent at all.
-        room.max(self.least.min(most))
+        room.max(self.least).min(most)
     }
 
     /// Bytes a second for frames from now on: the target, less what was too much, and not so many that a later one would find no room.
-    fn rate(&self, key_in: Option<u32>, period: u32) -> f64 {
+    fn rate(&self, next_key: Option<(u64, f64)>) -> f64 {
         let now = self.now.unwrap_or(0);
         let mut rate = self.target - self.debt / HORIZON;
         let mut since = 0.0;
         for &(time, bytes) in self.sent.iter().rev() {
             since += bytes;
-            rate = rate.min((PLANNED_PEAK * self.target - since) / seconds(time + SECOND - now));
+            let until = seconds(time + SECOND - now);
+            if until >= SOON {
+                rate = rate.min((PLANNED_PEAK * self.target - since) / until);
+            }
         }
-        let until = key_in.map(|n| n as u64 * self.interval).filter(|u| (1..SECOND).contains(u));
-        if let Some(until) = until {
-            let since: f64 = self.sent.iter().filter(|s| s.0 + SECOND > now + until).map(|s| s.1).sum();
-            rate = rate.min((PLANNED_PEAK * self.target - self.key_share(period) - since) / seconds(until));
+        if let Some((until, bytes)) = next_key {
+            rate = rate.min((KEY_PEAK * self.target - bytes - self.used_after(until)) / seconds(until));
         }
         rate
     }
@@ -169,11 +197,12 @@ impl Rate {
         let frames = (1.0 / dt).max(1.0);
         let share = (KEY_FRAMES / (KEY_FRAMES - 1.0 + frames)).max(KEY_SHARE);
         let every = period as f64 * dt;
+        let spare = (PLANNED_PEAK + KEY_PEAK) / 2.0 - 1.0;
         let most = match () {
             _ if self.sent.is_empty() && self.debt == 0.0 || period == 0 => 1.0,
             _ if every <= 1.0 => every * KEY_FRAMES / (KEY_FRAMES - 1.0 + period as f64),
-            _ if every < 2.0 => (PLANNED_PEAK - 1.0) * every / (every - 1.0),
-            _ => (PLANNED_PEAK - 1.0) * every,
+            _ if every < 2.0 => spare * every / (every - 1.0),
+            _ => spare * every,
         };
         share.min(most) * self.target
     }
@@ -214,27 +243,27 @@ impl Rate {
         let Some(last) = self.step.filter(|_| !key) else { return step };
         // Below zero steps come in larger portions.
         let least = if last < 0.0 { STEPS_BELOW } else { FINER };
-        let finer = least.max((step - last) * CATCH_UP);
+        let finer = ((step - last) * CATCH_UP).min(FINER_MOST).max(least);
         // Steady it is only as long as it fits.
-        step.clamp(last - COARSER.max(least), last + finer).min(self.step_for(key, 0.9 * budget.most))
+        step.clamp(last - COARSER.max(least).max((last - step) * CATCH_UP), last + finer).min(self.step_for(key, 0.9 * budget.most))
     }
 
     /// A frame's bytes at a step, whether or not it is sent.
     pub fn learn(&mut self, key: bool, step: f32, bytes: f32) {
         let seen = bytes.max(1.0).log2() - step / STEPS_PER_OCTAVE;
         let level = &mut self.level[key as usize];
-        *level = Some(level.map_or(seen, |l| {
-            // A frame or two out of the ordinary shall not be seen; other content shall.
-            let share = if key || (seen - l).abs() > 1.0 { 0.6 } else { 0.25 };
-            l + share * (seen - l)
+        *level = Some(level.map_or(seen, |l| match seen - l {
+            // Too many bytes are missing soon; a frame that repeats the one before tells little of those to come.
+            more if more > 1.0 || key => l + 0.6 * more,
+            more if more > 0.0 => l + 0.35 * more,
+            less => l + 0.2 * less.max(-1.0),
         }));
     }
 
     /// The frame that came is sent, coded at a step.
     pub fn sent(&mut self, key: bool, step: f32, bytes: usize) {
-        if !key {
-            self.step = Some(step);
-        }
+        // Much finer than the key frame they would first have to make up for what that one lacks: quality rises from there step by step.
+        self.step = Some(if key { self.step.map_or(step, |s| s.min(step + ABOVE_KEY)) } else { step });
         self.debt += bytes as f64;
         self.sent.push_back((self.now.unwrap_or(0), bytes as f64));
     }
