@@ -253,10 +253,9 @@ impl Rate {
         let seen = bytes.max(1.0).log2() - step / STEPS_PER_OCTAVE;
         let level = &mut self.level[key as usize];
         *level = Some(level.map_or(seen, |l| match seen - l {
-            // Too many bytes are missing soon; a frame that repeats the one before tells little of those to come.
             more if more > 1.0 || key => l + 0.6 * more,
-            more if more > 0.0 => l + 0.35 * more,
-            less => l + 0.2 * less.max(-1.0),
+            // By the bytes and not their logarithm: so it is right on average.
+            off => l + 0.25 * (off.exp2() - 1.0) / std::f32::consts::LN_2,
         }));
     }
 
