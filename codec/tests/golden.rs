@@ -21,7 +21,8 @@ fn write() {
             quality: [50.0, 50.0, 20.0, 90.0, 64.0][t as usize % 5],
             key_int_max: 7,
             ..Settings::default()
-        });
+        })
+        .unwrap();
         stream.extend(STATIC.encode(&mut e, t, false).data);
     }
     std::fs::write(golden("static.lic"), stream).unwrap();

@@ -17,7 +17,7 @@ const BITS_ALONE: f32 = 1e9;
 impl Job<'_> {
     /// Without a reference: as few bits as there can be about a flat picture.
     pub fn blank(&self) -> Coded {
-        Job { y: &vec![0.0; self.y.len()], lambda: BITS_ALONE, ..*self }.none()
+        Job { y: &vec![0.0; self.y.len()], lambda: BITS_ALONE, weights: &[], ..*self }.none()
     }
 
     /// Latents of a held frame, all copied; `at`: the slice's positions.

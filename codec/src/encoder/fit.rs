@@ -4,6 +4,7 @@
 use super::Encoder;
 use super::frame::{Fineness, Work};
 use super::rate::{Rate, STEPS_BELOW};
+use super::regions;
 use super::slice::Coded;
 use crate::bitstream::GROUPS;
 use crate::error::Result;
@@ -42,7 +43,7 @@ impl Rung {
         if above < 0.0 { STEPS_BELOW * above } else { above }
     }
 
-    pub fn fineness(self) -> Fineness {
+    fn fineness(self) -> Fineness {
         let dearer = BELOW.saturating_sub(self.0);
         Fineness { step: self.0.saturating_sub(BELOW), groups: (GROUPS as u8).min(self.0 + 1), price: 2f32.powi(dearer as i32) }
     }
@@ -94,6 +95,11 @@ impl Search {
 }
 
 impl Encoder {
+    /// How finely slices are coded at a rung. Below step 0 regions of interest get no finer step, so that the lowest rung stays what it is.
+    pub(super) fn fineness(&self, rung: Rung) -> Fineness {
+        if rung.0 < BELOW { rung.fineness() } else { regions::finer(rung.fineness(), &self.weights, &self.pack.prior) }
+    }
+
     /// Codes a frame from `rung` on until it is within the limits.
     pub(super) fn fit(&mut self, work: &mut Work, rung: Rung, limits: Limits) -> Result<Fitted> {
         let key = work.reference.is_none();
@@ -104,7 +110,7 @@ impl Encoder {
         let (mut attempts, mut enough) = (0, limits.enough);
         loop {
             attempts += 1;
-            let (step, coded) = self.slices(work, rung.fineness())?;
+            let (step, coded) = self.slices(work, self.fineness(rung))?;
             let data = self.write(self.number, step, &coded, work);
             let bytes = data.len();
             // What only copies tells nothing.
@@ -132,7 +138,7 @@ impl Encoder {
             }
             // An attempt is not a frame more since slices were last tried without reference.
             self.none_cost.clone_from(&before);
-            let fine = rung.fineness();
+            let fine = self.fineness(rung);
             if work.plan.is_some() && fine.price >= DEARER * work.price {
                 *work = self.prepare(work.reference, work.band.clone(), fine)?;
             }

@@ -67,6 +67,7 @@ pub(super) struct Part<'a> {
     lambda_kind: f32,
     /// See [`Fineness::price`].
     price: f32,
+    weights: &'a [f32],
     exchange: f32,
     excess: Vec<f32>,
 }
@@ -79,6 +80,7 @@ impl Part<'_> {
             lambda,
             lambda_kind: self.lambda_kind,
             price: self.price,
+            weights: self.weights,
             exchange: self.exchange,
             excess: &self.excess,
         }
@@ -276,7 +278,7 @@ impl Encoder {
     }
 
     /// One slice of the frame with all that it is coded from.
-    pub(super) fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, fine: Fineness) -> Part<'a> {
+    pub(super) fn part<'a>(&'a self, work: &'a Work, prior: &'a Prior, i: usize, fine: Fineness) -> Part<'a> {
         let Fineness { step, groups, price } = fine;
         let (w, m) = (work.layout.columns, prior.channels);
         let strip = &work.layout.strips[i];
@@ -304,6 +306,7 @@ impl Encoder {
             plan: work.plan.as_ref(),
             lambda,
             price,
+            weights: self.weights.get(at.clone()).unwrap_or_default(),
             // Plain rounding errs alike in every kind: there the bytes decide.
             lambda_kind: if plain { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
             exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),

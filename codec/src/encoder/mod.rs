@@ -7,6 +7,7 @@ mod input;
 mod motion;
 mod rate;
 mod refresh;
+mod regions;
 mod skip;
 mod slice;
 
@@ -18,6 +19,8 @@ use crate::motion::{Networks, compensate};
 
 use crate::threads::Threads;
 use crate::{RawFrame, StreamInfo};
+pub use regions::Region;
+
 use fit::{Fitted, Limits, Rung, SAFE};
 use frame::Work;
 use lic_kernels::Level;
@@ -110,6 +113,8 @@ pub struct FrameParams {
     pub key: bool,
     /// Capture time in nanoseconds; None: the stream's frame rate tells. Only differences count, and only for a bit rate.
     pub time: Option<u64>,
+    /// Parts of the picture that matter more or less than the rest. (Without [`Settings::rdo`] bits are weighed all the same.)
+    pub regions: Vec<Region>,
 }
 
 /// Frames held for reference: enough to go on after the network dropped a few.
@@ -157,6 +162,8 @@ pub struct Encoder {
     none_cost: Vec<(f32, u32)>,
     /// Bytes of the smallest key frame; 0: not known.
     least: usize,
+    /// What an error counts at each position of the frame that comes; empty: the same everywhere.
+    weights: Vec<f32>,
 }
 
 impl Encoder {
@@ -197,6 +204,7 @@ impl Encoder {
             refresh: Refresh::default(),
             none_cost: Vec::new(),
             least: 0,
+            weights: Vec::new(),
             settings: Settings { bitrate: 0, max_frame_bytes: 0, ..settings.clone() },
         };
         encoder.set_settings(settings)?;
@@ -277,6 +285,8 @@ impl Encoder {
         }
         std::mem::swap(&mut self.planes, &mut self.last_planes);
         input::planes_of(frame, &mut self.planes);
+        let (columns, rows) = crate::latent_size(&self.info);
+        self.weights = regions::weights(&params.regions, columns, rows);
         let due = self.key_due_in() == Some(0);
         let key = params.key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
         self.rate.arrive(params.time);
@@ -284,11 +294,11 @@ impl Encoder {
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
         let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
         let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
-        let mut work = self.prepare(reference, band, rung.fineness())?;
+        let mut work = self.prepare(reference, band, self.fineness(rung))?;
         let fitted = match limits {
             Some(limits) => self.fit(&mut work, rung, limits)?,
             None => {
-                let (step, coded) = self.slices(&mut work, rung.fineness())?;
+                let (step, coded) = self.slices(&mut work, self.fineness(rung))?;
                 Fitted { rung, step, data: self.write(self.number, step, &coded, &work), coded, attempts: 1 }
             }
         };

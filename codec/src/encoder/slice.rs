@@ -36,16 +36,27 @@ pub(super) struct Job<'a> {
     pub price: f32,
     /// Error of pixels for a squared error of 1 of latents, about.
     pub exchange: f32,
+    /// What an error counts at each position; empty: the same everywhere.
+    pub weights: &'a [f32],
     /// Of each position: how many times more than by its latents' error alone its pixels have erred lately.
     pub excess: &'a [f32],
 }
 
 impl Job<'_> {
+    pub fn weight(&self, p: usize) -> f32 {
+        self.weights.get(p).copied().unwrap_or(1.0)
+    }
+
     /// Without a reference.
     pub fn none(&self) -> Coded {
         let p = &self.walk.prior.intra;
         // Where bits are dear the hyper analysis sees what will be left of the picture.
-        let x: Vec<i16> = self.y.iter().map(|&v| if self.price > 1.0 { self.likely(v, 0) } else { activation(v) }).collect();
+        let m = self.walk.prior.channels;
+        let x: Vec<i16> = if self.price > 1.0 {
+            self.y.iter().enumerate().map(|(i, &v)| self.likely(i / m, v, 0)).collect()
+        } else {
+            self.y.iter().map(|&v| activation(v)).collect()
+        };
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
@@ -67,8 +78,11 @@ impl Job<'_> {
         let reference = Reference { latents, skip: &frame.skip[at], in_steps: &in_steps };
         let float: Vec<f32> = in_steps.iter().map(|&v| v as f32 / 8.0).collect();
         let plain = self.lambda == 0.0;
-        let map =
-            if plain { vec![false; self.walk.shape.positions()] } else { skip::guess(self.y, &float, m, self.walk.shape, self.lambda) };
+        let map = if plain {
+            vec![false; self.walk.shape.positions()]
+        } else {
+            skip::guess(self.y, &float, m, self.walk.shape, |p| self.lambda / self.weight(p))
+        };
         let (mut latents, mut io) = self.attempt(&reference, &map);
         if !plain {
             // The entropy model knows what the coded positions really cost: drop those that are not worth it.
@@ -77,13 +91,13 @@ impl Job<'_> {
                 (latents, io) = self.attempt(&reference, &better);
             }
         }
-        let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.copy_error(p, &float)).sum();
+        let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.weight(p) * self.copy_error(p, &float)).sum();
         self.coded(SliceKind::Latent { distance }, latents, io, self.exchange * copied)
     }
 
     fn not_worth(&self, p: usize, io: &Writer, reference: &[f32]) -> bool {
         // A coded position also pays its share of hyper latents and a dearer flag.
-        self.copy_error(p, reference) < io.error[p] + self.lambda * (io.bits[p] + 4.0)
+        self.copy_error(p, reference) < io.error[p] + self.lambda / self.weight(p) * (io.bits[p] + 4.0)
     }
 
     pub fn copy_error(&self, p: usize, reference: &[f32]) -> f32 {
@@ -100,7 +114,7 @@ impl Job<'_> {
         for (q, row) in x.chunks_exact_mut(2 * m).enumerate() {
             for i in 0..m {
                 let r = reference.in_steps[q * m + i];
-                row[i] = if skip[q] { mean_to_activation(r) } else { self.likely(self.y[q * m + i], r) };
+                row[i] = if skip[q] { mean_to_activation(r) } else { self.likely(q, self.y[q * m + i], r) };
                 row[m + i] = mean_to_activation(r);
             }
         }
@@ -112,10 +126,10 @@ impl Job<'_> {
     }
 
     /// The value that rate-distortion optimisation tends to: near the reference unless the change is clear.
-    pub fn likely(&self, y: f32, reference: i16) -> i16 {
+    pub fn likely(&self, p: usize, y: f32, reference: i16) -> i16 {
         let r = nearest(reference as f32 / 8.0) as f32;
         let d = (y - r).abs();
-        if 2.0 * d - 1.0 > 3.0 * self.lambda { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
+        if 2.0 * d - 1.0 > 3.0 * self.lambda / self.weight(p) { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
     }
 
     pub fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
@@ -125,7 +139,7 @@ impl Job<'_> {
         let mut payload = Vec::new();
         rans.finish(latents.crc(), &mut payload);
         let expected: Vec<f32> = io.error.iter().map(|e| self.exchange * e).collect();
-        let error: f32 = expected.iter().zip(self.excess).map(|(e, x)| e * x).sum::<f32>() + copied;
+        let error: f32 = expected.iter().zip(self.excess).enumerate().map(|(p, (e, x))| self.weight(p) * e * x).sum::<f32>() + copied;
         let cost = error + self.exchange * self.lambda_kind * payload.len() as f32 * 8.0;
         Coded { kind, groups: self.walk.groups, copies, cost, expected, payload, latents }
     }
@@ -173,7 +187,11 @@ impl<'a> Writer<'a> {
             rans: RansEncoder::default(),
             y: y.into(),
             threads: job.walk.kernels.threads,
-            lambda: Cow::Owned(vec![job.lambda]),
+            lambda: Cow::Owned(if job.weights.is_empty() {
+                vec![job.lambda]
+            } else {
+                job.weights.iter().map(|w| job.lambda / w).collect()
+            }),
             blocks,
             as_predicted: true,
             z: z.to_vec(),
