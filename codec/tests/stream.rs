@@ -100,7 +100,7 @@ fn steps_change_at_any_frame_and_skipped_positions_do_not_drift() {
     let frozen = still.planes(0);
     let mut last = None;
     for (i, quality) in [80.0, 30.0, 77.0, 12.0, 50.0].into_iter().enumerate() {
-        e.set_settings(Settings { quality, ..Settings::default() });
+        e.set_settings(Settings { quality, ..Settings::default() }).unwrap();
         let planes = [(&frozen[0][..], still.width), (&frozen[1][..], 88), (&frozen[2][..], 88)];
         let frame = lic_codec::RawFrame::new(lic_codec::RawFormat::I420, 175, 143, &planes).unwrap();
         let p = e.encode(&frame, false).unwrap();
@@ -222,7 +222,7 @@ fn bit_rate_is_kept_from_the_first_second() {
         let packets = camera.stream(Settings { bitrate: kbits, quality: 100.0, ..Settings::default() }, 90);
         for second in packets.chunks(30) {
             let rate = size(second) as f64 * 8.0 / 1000.0;
-            assert!(rate < kbits as f64 * 1.25, "{rate:.0} kbit in a second of {kbits}");
+            assert!(rate <= kbits as f64 * 1.1, "{rate:.0} kbit in a second of {kbits}");
         }
         let mean = size(&packets) as f64 * 8.0 / 3000.0;
         assert!((0.75..1.1).contains(&(mean / kbits as f64)), "{mean:.0} of {kbits} kbit/s");

@@ -1,11 +1,11 @@
-use super::{Backend, Inter};
+use super::{Backend, Inter, roi};
 use crate::frame_meta::{self, FrameMeta};
 use crate::stream::{self, lock};
 use gst::glib;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
-use lic_codec::{Encoder, Pack, Packet, RawFormat, RawFrame, Runtime, StreamInfo};
+use lic_codec::{Encoder, FrameParams, Pack, Packet, RawFormat, RawFrame, Region, Runtime, StreamInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -14,6 +14,7 @@ static CAT: LazyLock<gst::DebugCategory> =
 
 const DEFAULT_QUALITY: i32 = 50;
 const DEFAULT_BITRATE: u32 = 0;
+const DEFAULT_MAX_FRAME_BYTES: u32 = 0;
 const DEFAULT_KEY_INT_MAX: u32 = 60;
 const DEFAULT_INTRA_REFRESH: u32 = 0;
 const DEFAULT_MODEL: &str = "base";
@@ -32,6 +33,7 @@ const MAX_LOST: usize = 64;
 struct Settings {
     quality: i32,
     bitrate: u32,
+    max_frame_bytes: u32,
     key_int_max: u32,
     intra_refresh: u32,
     model: String,
@@ -40,6 +42,9 @@ struct Settings {
     slices: u32,
     inter: Inter,
     rdo: bool,
+    roi: String,
+    /// What `roi` says, or what is wrong with it.
+    regions: Result<Vec<Region>, String>,
 }
 
 impl Default for Settings {
@@ -47,6 +52,7 @@ impl Default for Settings {
         Settings {
             quality: DEFAULT_QUALITY,
             bitrate: DEFAULT_BITRATE,
+            max_frame_bytes: DEFAULT_MAX_FRAME_BYTES,
             key_int_max: DEFAULT_KEY_INT_MAX,
             intra_refresh: DEFAULT_INTRA_REFRESH,
             model: DEFAULT_MODEL.into(),
@@ -55,6 +61,8 @@ impl Default for Settings {
             slices: DEFAULT_SLICES,
             inter: Inter::default(),
             rdo: DEFAULT_RDO,
+            roi: String::new(),
+            regions: Ok(Vec::new()),
         }
     }
 }
@@ -64,6 +72,7 @@ impl Settings {
         lic_codec::Settings {
             quality: self.quality as f32,
             bitrate: self.bitrate,
+            max_frame_bytes: self.max_frame_bytes,
             key_int_max: self.key_int_max,
             intra_refresh: self.intra_refresh,
             threads: self.threads,
@@ -83,6 +92,8 @@ struct State {
     format: RawFormat,
     /// The receiver may have lost what the next frame would refer to.
     force_key: bool,
+    /// Settings that the encoder would not take.
+    refused: Option<lic_codec::Settings>,
 }
 
 #[derive(Default)]
@@ -117,8 +128,21 @@ impl ObjectImpl for LicEnc {
                     .build(),
                 glib::ParamSpecUInt::builder("bitrate")
                     .nick("Bit rate")
-                    .blurb("Bit rate in kbit/s, kept over about one second (0 = constant quality)")
+                    .blurb(
+                        "Bit rate in kbit/s (0 = constant quality): no second of capture time holds more than 1.1 times that, key frames \
+                         and scene cuts included",
+                    )
                     .default_value(DEFAULT_BITRATE)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-frame-bytes")
+                    .nick("Largest frame")
+                    .blurb(
+                        "Bytes that no frame exceeds, whatever the picture, the quality and the bit rate (0 = no limit). A frame that would is \
+                         coded again, coarser, up to five times; the smallest possible value depends on the size of the picture, and the error \
+                         about one that is too small names it",
+                    )
+                    .default_value(DEFAULT_MAX_FRAME_BYTES)
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecUInt::builder("key-int-max")
@@ -173,6 +197,16 @@ impl ObjectImpl for LicEnc {
                     .default_value(DEFAULT_RDO)
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecString::builder("roi")
+                    .nick("Regions of interest")
+                    .blurb(
+                        "Parts of the picture that get more of the bytes: \"x,y,width,height[,delta-qp];...\" in pixels; a delta QP of -6, the \
+                         default, makes an error count four times there, one above 0 less than elsewhere. Beside GstVideoRegionOfInterestMeta on \
+                         buffers, whose parameter roi/licenc may have an integer delta-qp",
+                    )
+                    .default_value(Some(""))
+                    .mutable_playing()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
@@ -184,6 +218,7 @@ impl ObjectImpl for LicEnc {
         match pspec.name() {
             "quality" => settings.quality = value.get().expect(CHECKED),
             "bitrate" => settings.bitrate = value.get().expect(CHECKED),
+            "max-frame-bytes" => settings.max_frame_bytes = value.get().expect(CHECKED),
             "key-int-max" => settings.key_int_max = value.get().expect(CHECKED),
             "intra-refresh" => settings.intra_refresh = value.get().expect(CHECKED),
             "model" => settings.model = value.get::<Option<String>>().expect(CHECKED).unwrap_or(DEFAULT_MODEL.into()),
@@ -192,6 +227,13 @@ impl ObjectImpl for LicEnc {
             "slices" => settings.slices = value.get().expect(CHECKED),
             "inter" => settings.inter = value.get().expect(CHECKED),
             "rdo" => settings.rdo = value.get().expect(CHECKED),
+            "roi" => {
+                settings.roi = value.get::<Option<String>>().expect(CHECKED).unwrap_or_default();
+                settings.regions = roi::parse(&settings.roi);
+                if let Err(text) = &settings.regions {
+                    gst::error!(CAT, imp = self, "{text}");
+                }
+            }
             name => gst::error!(CAT, imp = self, "no property {name}"),
         }
     }
@@ -201,6 +243,7 @@ impl ObjectImpl for LicEnc {
         match pspec.name() {
             "quality" => settings.quality.to_value(),
             "bitrate" => settings.bitrate.to_value(),
+            "max-frame-bytes" => settings.max_frame_bytes.to_value(),
             "key-int-max" => settings.key_int_max.to_value(),
             "intra-refresh" => settings.intra_refresh.to_value(),
             "model" => settings.model.to_value(),
@@ -209,6 +252,7 @@ impl ObjectImpl for LicEnc {
             "slices" => settings.slices.to_value(),
             "inter" => settings.inter.to_value(),
             "rdo" => settings.rdo.to_value(),
+            "roi" => settings.roi.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -255,6 +299,9 @@ impl VideoEncoderImpl for LicEnc {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
+        if let Err(text) = &settings.regions {
+            return Err(gst::error_msg!(gst::LibraryError::Settings, ("{text}")));
+        }
         let pack = Pack::open(&settings.model).map_err(|e| stream::error_message(&e))?;
         gst::info!(CAT, imp = self, "backend {:?}: taking the CPU; model pack {:?}", settings.backend, pack.name());
         *lock(&self.pack) = Some(pack);
@@ -312,7 +359,7 @@ impl VideoEncoderImpl for LicEnc {
         let latency = stream::latency(info.fps());
         instance.set_latency(latency, latency);
 
-        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key });
+        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key, refused: None });
         self.parent_set_format(input)
     }
 
@@ -327,7 +374,7 @@ impl VideoEncoderImpl for LicEnc {
     fn handle_frame(&self, mut frame: gst_video::VideoCodecFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
         let force_key = frame.flags().contains(gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME);
         let buffer = frame.input_buffer().ok_or(gst::FlowError::Error)?;
-        match self.encode(buffer, force_key)? {
+        match self.encode(buffer, frame.pts(), force_key)? {
             Some(packet) => {
                 if packet.key {
                     frame.set_flags(gst_video::VideoCodecFrameFlags::SYNC_POINT);
@@ -381,14 +428,20 @@ impl LicEnc {
     }
 
     /// None: the buffer does not hold the picture that its caps promise.
-    fn encode(&self, buffer: &gst::BufferRef, force_key: bool) -> Result<Option<Packet>, gst::FlowError> {
-        let settings = lock(&self.settings).for_codec();
+    fn encode(&self, buffer: &gst::BufferRef, pts: Option<gst::ClockTime>, force_key: bool) -> Result<Option<Packet>, gst::FlowError> {
+        let (settings, regions) = {
+            let settings = lock(&self.settings);
+            (settings.for_codec(), settings.regions.clone().unwrap_or_default())
+        };
         let lost = std::mem::take(&mut *lock(&self.lost));
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        if *state.encoder.settings() != settings {
+        if *state.encoder.settings() != settings && state.refused.as_ref() != Some(&settings) {
             gst::info!(CAT, imp = self, "from this frame on: {settings:?}");
-            state.encoder.set_settings(settings);
+            state.refused = state.encoder.set_settings(settings.clone()).err().map(|e| {
+                gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{e}; going on with the settings before"));
+                settings
+            });
         }
         for number in lost {
             state.encoder.frame_lost(number);
@@ -406,7 +459,11 @@ impl LicEnc {
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &state.video_info) else { return Ok(None) };
         let Some(planes) = stream::planes(&mapped, state.format) else { return Ok(None) };
         let coded = RawFrame::new(state.format, state.stream.width, state.stream.height, &planes)
-            .and_then(|f| state.encoder.encode(&f, state.force_key))
+            .and_then(|f| {
+                let regions = [regions, roi::of_buffer(buffer)].concat();
+                let params = FrameParams { key: state.force_key, time: pts.map(|t| t.nseconds()), regions };
+                state.encoder.encode_with(&f, &params)
+            })
             .map_err(|e| {
                 self.post_error_message(stream::error_message(&e));
                 gst::FlowError::Error
@@ -415,9 +472,10 @@ impl LicEnc {
         gst::trace!(
             CAT,
             imp = self,
-            "frame {}: {} bytes, key {}, recovery {}, refers to {:?}",
+            "frame {}: {} bytes after {} attempts, key {}, recovery {}, refers to {:?}",
             coded.number,
             coded.data.len(),
+            coded.attempts,
             coded.key,
             coded.recovery,
             coded.references
