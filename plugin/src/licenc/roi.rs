@@ -1,6 +1,5 @@
 //! Regions of interest: the `roi` property, and GstVideoRegionOfInterestMeta on buffers.
 
-use gst::prelude::*;
 use lic_codec::Region;
 
 /// Delta QP of regions that name none.
@@ -27,9 +26,9 @@ pub fn parse(text: &str) -> Result<Vec<Region>, String> {
 /// one that is meant for another encoder (`roi/vaapi`, `roi/x264enc` and the like), which follow the same custom.
 pub fn of_buffer(buffer: &gst::BufferRef) -> Vec<Region> {
     let region = |meta: gst::MetaRef<gst_video::VideoRegionOfInterestMeta>| {
-        let delta = |s: &gst::Structure| s.get::<i32>("delta-qp").ok();
-        let own = meta.params().find(|s| s.name() == "roi/licenc").as_ref().and_then(delta);
-        let other = || meta.params().filter(|s| s.name().starts_with("roi/")).find_map(|s| delta(&s));
+        let delta = |s: &gst::StructureRef| s.get::<i32>("delta-qp").ok();
+        let own = meta.params().find(|s| s.name() == "roi/licenc").and_then(delta);
+        let other = || meta.params().filter(|s| s.name().starts_with("roi/")).find_map(delta);
         let delta_qp = own.or_else(other).unwrap_or(DEFAULT_DELTA_QP) as f32;
         let (x, y, width, height) = meta.rect();
         Region { x, y, width, height, delta_qp }
