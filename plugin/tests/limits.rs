@@ -29,8 +29,8 @@ fn no_frame_exceeds_max_frame_bytes_and_too_small_ones_are_refused_by_name() {
 fn a_limit_too_small_while_playing_is_a_warning() {
     let (w, h) = (160, 96);
     let mut e = encoder("licenc max-frame-bytes=700", w, h);
-    let element = e.element().unwrap();
-    let bus = watch(&element);
+    let bus = watch(&e.element().unwrap());
+    let element = e.find_element("licenc").unwrap();
     e.push(i420(w, h, 0)).unwrap();
     element.set_property("max-frame-bytes", 20u32);
     for n in 1..4 {
