@@ -1,6 +1,7 @@
 //! Raw pictures in and out, by reference.
 
 use crate::error::{Error, Result};
+use std::time::Duration;
 
 /// Raw formats that the encoder reads. Names as in GStreamer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +51,7 @@ pub struct RawFrame<'a> {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) planes: Vec<(&'a [u8], usize)>,
+    pub(crate) time: Option<Duration>,
 }
 
 impl<'a> RawFrame<'a> {
@@ -57,7 +59,12 @@ impl<'a> RawFrame<'a> {
     pub fn new(format: RawFormat, width: u32, height: u32, planes: &[(&'a [u8], usize)]) -> Result<Self> {
         let (width, height) = (width as usize, height as usize);
         check(format, width, height, planes.iter().map(|p| (p.0.len(), p.1)))?;
-        Ok(RawFrame { format, width, height, planes: planes.to_vec() })
+        Ok(RawFrame { format, width, height, planes: planes.to_vec(), time: None })
+    }
+
+    /// When it was captured, by any clock that does not jump: what rate control counts seconds by. Without it frames come at the stream's rate.
+    pub fn at(self, time: Duration) -> Self {
+        RawFrame { time: Some(time), ..self }
     }
 }
 

@@ -220,7 +220,7 @@ fn bit_rate_is_kept_from_the_first_second() {
     let camera = Camera { width: 320, height: 192, noise: 3, pan: 1 };
     for kbits in [150u32, 400] {
         let packets = camera.stream(Settings { bitrate: kbits, quality: 100.0, ..Settings::default() }, 90);
-        for second in packets.chunks(30) {
+        for second in packets.windows(30) {
             let rate = size(second) as f64 * 8.0 / 1000.0;
             assert!(rate <= kbits as f64 * 1.1, "{rate:.0} kbit in a second of {kbits}");
         }

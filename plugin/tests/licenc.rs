@@ -413,3 +413,24 @@ fn states_in_any_order() {
         }
     }
 }
+
+#[test]
+fn no_frame_is_larger_than_asked_for() {
+    let mut e = encoder("licenc quality=100 max-frame-bytes=240", 96, 64);
+    let next = |n: u64, e: &mut Harness| {
+        e.push(i420(96, 64, n * 31)).unwrap();
+        e.pull().unwrap().size()
+    };
+    let sizes: Vec<usize> = (0..8).map(|n| next(n, &mut e)).collect();
+    assert!(sizes.iter().all(|s| *s <= 240) && sizes.iter().any(|s| *s > 120), "{sizes:?}");
+    // Less than some frame needs: said, and the old one goes on.
+    let element = e.element().unwrap();
+    let bus = watch(&element);
+    let element = element.downcast::<gst::Bin>().map_or_else(|e| e, |b| b.children().remove(0));
+    element.set_property("max-frame-bytes", 10u32);
+    assert!(next(8, &mut e) <= 240);
+    let warning = bus.pop_filtered(&[gst::MessageType::Warning]).expect("it is said");
+    let gst::MessageView::Warning(w) = warning.view() else { panic!("{warning:?}") };
+    assert!(w.error().to_string().contains("smallest possible"), "{}", w.error());
+    assert_eq!(element.property::<u32>("max-frame-bytes"), 240);
+}

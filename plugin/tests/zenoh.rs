@@ -190,6 +190,8 @@ fn a_late_joiner_starts_with_a_key_frame_on_its_own_clock() {
 fn a_late_joiner_may_start_with_a_recovery_point() {
     let mut sink = Sink::start("");
     sink.push(true);
+    // Or it would be the first that the receiver gets.
+    until("the first frame is gone", || count(&sink.element, "sent") + count(&sink.element, "discarded") > 0);
     let push = |sink: &mut Sink, done: &mut dyn FnMut() -> bool| {
         until("the receiver gets frames", || {
             let mut frame = lic_frame(sink.number, &[sink.number - 1], 2000);

@@ -51,8 +51,6 @@ pub(super) struct Fineness {
     pub price: f32,
 }
 
-impl Fineness {}
-
 /// A slice on its way.
 pub(super) struct Part<'a> {
     walk: Walk<'a>,

@@ -111,8 +111,6 @@ pub struct Packet {
 pub struct FrameParams {
     /// Refers to nothing before.
     pub key: bool,
-    /// Capture time in nanoseconds; None: the stream's frame rate tells. Only differences count, and only for a bit rate.
-    pub time: Option<u64>,
     /// Parts of the picture that matter more or less than the rest. (Without [`Settings::rdo`] bits are weighed all the same.)
     pub regions: Vec<Region>,
 }
@@ -229,7 +227,7 @@ impl Encoder {
                 self.least = 0;
                 self.settings = before;
                 return Err(Error::Unsupported(format!(
-                    "a frame of {}x{} does not fit into {most} bytes: the smallest max-frame-bytes is {least}, or 0 for no limit",
+                    "max-frame-bytes={most} for pictures of {}x{}: the smallest possible is {least} (fewer slices take less)",
                     self.info.width, self.info.height
                 )));
             }
@@ -268,12 +266,12 @@ impl Encoder {
         self.refresh.ask();
     }
 
-    /// Codes one frame of a stream of constant frame rate; its size must be the stream's.
+    /// Codes one frame; its size must be the stream's.
     pub fn encode(&mut self, frame: &RawFrame, force_key: bool) -> Result<Packet> {
         self.encode_with(frame, &FrameParams { key: force_key, ..FrameParams::default() })
     }
 
-    /// Codes one frame; its size must be the stream's.
+    /// The same with regions of interest.
     pub fn encode_with(&mut self, frame: &RawFrame, params: &FrameParams) -> Result<Packet> {
         let threads = self.threads.clone();
         threads.run(|| self.encode_here(frame, params))
@@ -289,7 +287,7 @@ impl Encoder {
         self.weights = regions::weights(&params.regions, columns, rows);
         let due = self.key_due_in() == Some(0);
         let key = params.key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
-        self.rate.arrive(params.time);
+        self.rate.arrive(frame.time.map(|t| t.as_nanos() as u64));
         let (rung, limits) = self.limits(key);
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
         let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);

@@ -440,6 +440,7 @@ impl LicEnc {
             gst::info!(CAT, imp = self, "from this frame on: {settings:?}");
             state.refused = state.encoder.set_settings(settings.clone()).err().map(|e| {
                 gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{e}; going on with the settings before"));
+                lock(&self.settings).max_frame_bytes = state.encoder.settings().max_frame_bytes;
                 settings
             });
         }
@@ -461,8 +462,8 @@ impl LicEnc {
         let coded = RawFrame::new(state.format, state.stream.width, state.stream.height, &planes)
             .and_then(|f| {
                 let regions = [regions, roi::of_buffer(buffer)].concat();
-                let params = FrameParams { key: state.force_key, time: pts.map(|t| t.nseconds()), regions };
-                state.encoder.encode_with(&f, &params)
+                let f = pts.map_or(f.clone(), |t| f.at(t.into()));
+                state.encoder.encode_with(&f, &FrameParams { key: state.force_key, regions })
             })
             .map_err(|e| {
                 self.post_error_message(stream::error_message(&e));

@@ -24,7 +24,8 @@ impl Calm {
         self.copied.resize(positions, 0.0);
         self.left.resize(positions, 0);
         self.frame = self.frame.wrapping_add(1);
-        for p in (0..positions).filter(|&p| (p as u32).wrapping_mul(0x9e37_79b1).wrapping_shr(16).wrapping_add(self.frame) % AGAIN == 0) {
+        let turn = |p: usize| (p as u32).wrapping_mul(0x9e37_79b1) >> 16;
+        for p in (0..positions).filter(|&p| turn(p).wrapping_add(self.frame).is_multiple_of(AGAIN)) {
             (self.copied[p], self.left[p]) = (0.0, 0);
         }
     }

@@ -99,6 +99,7 @@ pub(super) struct Prices {
 
 impl Plan {
     /// Searches vectors against the made picture of `frame` and compensates.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         kernels: Kernels,
         current: &Planes,

@@ -176,7 +176,7 @@ pub(super) fn band(
     let mut field = Field::new(columns, rows.len(), &[], last, &[16384; 16]);
     let mut left = vec![0; n];
     let mut lengths = [Part::Block, Part::Quarter(0)].map(|p| field.lengths(p));
-    for i in 0..n {
+    for (i, left) in left.iter_mut().enumerate() {
         if i % LENGTHS_AGAIN == 0 {
             lengths = [Part::Block, Part::Quarter(0)].map(|p| field.lengths(p));
         }
@@ -184,7 +184,7 @@ pub(super) fn band(
         let mut b = Seek::new(pair, &field, &lengths[0], Part::Block, x, y, reach);
         let still = b.best.2 == Vector::default() && calm.still(first + i, b.best.1);
         if still {
-            left[i] = calm.left(first + i);
+            *left = calm.left(first + i);
             field.code(Block { mode: Mode::Copy, vectors: Quarters::default() }, &mut Nowhere);
             continue;
         }
@@ -216,7 +216,7 @@ pub(super) fn band(
         let (one, difference) = (b.settle(), b.best.1);
         let vectors = if one.error > SPLIT_BITS * pair.prices.bit { split(pair, &mut field, &lengths, x, y, &one, reach) } else { None };
         let vectors = vectors.unwrap_or(Quarters::whole(one.vector));
-        left[i] = if vectors == Quarters::default() { difference } else { 0 };
+        *left = if vectors == Quarters::default() { difference } else { 0 };
         field.code(Block { mode: Mode::Copy, vectors }, &mut Nowhere);
     }
     field.blocks.iter().map(|b| b.vectors).zip(left).collect()
