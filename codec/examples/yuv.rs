@@ -1,14 +1,16 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [roi=x,y,w,h,delta_qp]... [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
 //! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
 //! yuv check IN.lic       compares latents and pictures of every twin of the integer kernels on this machine
 //! ```
 
-use lic_codec::{Colour, Decoder, Encoder, Inter, Pack, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo, bitstream};
+use lic_codec::{
+    Colour, Decoder, Encoder, FrameParams, Inter, Pack, PictureMut, RawFormat, RawFrame, Region, Runtime, Settings, StreamInfo, bitstream,
+};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["check", from] => check(from),
         _ => Err("usage: yuv encode WIDTH HEIGHT IN.yuv OUT.lic [name=value...] | decode IN.lic OUT.yuv | check IN.lic".into()),
     }
+}
+
+fn regions(args: &[String]) -> Result<Vec<Region>, Box<dyn Error>> {
+    let parse = |text: &str| -> Result<Region, Box<dyn Error>> {
+        let v: Vec<&str> = text.split(',').collect();
+        let [x, y, width, height, delta_qp] = v[..] else { return Err(format!("roi={text}?").into()) };
+        Ok(Region { x: x.parse()?, y: y.parse()?, width: width.parse()?, height: height.parse()?, delta_qp: delta_qp.parse()? })
+    };
+    args.iter().filter_map(|a| a.strip_prefix("roi=")).map(parse).collect()
 }
 
 fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Result<(), Box<dyn Error>> {
@@ -53,11 +64,13 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         rdo: option(args, "rdo", 1)? != 0,
         fixed_step: option(args, "fixed", 0)? != 0,
     };
+    let params = FrameParams { regions: regions(args)?, ..FrameParams::default() };
     let mut encoder = Encoder::new(pack, &runtime, info, settings)?;
     let (w, h) = (width as usize, height as usize);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     let input = std::fs::read(from)?;
-    let (mut out, mut time, mut keys, mut largest) = (Vec::new(), Duration::ZERO, 0, 0);
+    let (mut out, mut time, mut keys, mut largest, mut attempts) = (Vec::new(), Duration::ZERO, 0, 0, 0);
+    let mut sizes = Vec::new();
     let frames = input.chunks_exact(w * h + 2 * cw * ch);
     let count = frames.len();
     for f in frames {
@@ -65,15 +78,26 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         let (u, v) = c.split_at(cw * ch);
         let frame = RawFrame::new(RawFormat::I420, width, height, &[(y, w), (u, cw), (v, cw)])?;
         let start = Instant::now();
-        let p = encoder.encode(&frame, false)?;
+        let p = encoder.encode_with(&frame, &params)?;
         time += start.elapsed();
         keys += p.key as u32;
+        attempts += p.attempts;
+        sizes.push(p.data.len());
         if !p.key {
             largest = largest.max(p.data.len());
         }
         out.extend_from_slice(&p.data);
     }
     std::fs::write(to, &out)?;
+    let fps = info.fps.0 as usize;
+    let second = sizes.windows(fps.min(sizes.len())).map(|w| w.iter().sum::<usize>()).max().unwrap_or(0);
+    println!(
+        "{:.1} kbit/s, the fullest second {:.1} kbit; {:.2} attempts a frame; largest frame {}",
+        out.len() as f64 * 0.008 * fps as f64 / count as f64,
+        second as f64 * 0.008,
+        attempts as f64 / count as f64,
+        sizes.iter().max().unwrap_or(&0)
+    );
     let bpp = out.len() as f64 * 8.0 / (w * h * count) as f64;
     println!(
         "{count} frames, {keys} key, {} bytes, largest other {largest}, {bpp:.5} bits per pixel, {:.2} ms a frame",

@@ -22,7 +22,7 @@ mod slice;
 mod threads;
 
 pub use decoder::{Decoded, Decoder, LatentsView, Shares};
-pub use encoder::{Encoder, Inter, Packet, Settings};
+pub use encoder::{Encoder, FrameParams, Inter, Packet, Region, Settings};
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};
 pub use info::{Colour, StreamInfo};

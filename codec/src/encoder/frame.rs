@@ -26,17 +26,29 @@ pub(super) struct Work {
     /// The frame that slices may refer to.
     pub reference: Option<u32>,
     pub plan: Option<Plan>,
+    /// How much dearer a bit is taken to be in the search for vectors than its step says.
+    pub price: f32,
     /// Latents before gain: of the whole frame, or at the plan's candidates.
-    pub y: Base,
+    y: Base,
     whole: bool,
-    /// Factor of what bits cost, for frames that must fit.
-    pub dearer: f32,
 }
 
 impl Work {
-    pub fn new(layout: Layout, band: Option<Band>, reference: Option<u32>, plan: Option<Plan>) -> Work {
-        Work { layout, band, reference, plan, y: Base::default(), whole: false, dearer: 1.0 }
+    /// Of a picture without content.
+    pub fn blank(layout: Layout, channels: usize) -> Work {
+        let y = Base { values: vec![0.0; layout.columns * layout.rows * channels], known: Vec::new() };
+        Work { layout, band: None, reference: None, plan: None, price: 1.0, y, whole: true }
     }
+}
+
+/// How finely slices are coded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Fineness {
+    pub step: u8,
+    /// Channel groups coded.
+    pub groups: u8,
+    /// How many times dearer a bit is than the step says.
+    pub price: f32,
 }
 
 /// A slice on its way.
@@ -51,17 +63,43 @@ pub(super) struct Part<'a> {
     /// Of kinds `none`, `latent`, `motion`.
     lambda: [f32; 3],
     lambda_kind: f32,
+    /// See [`Fineness::price`].
+    price: f32,
+    weights: &'a [f32],
     exchange: f32,
     excess: Vec<f32>,
 }
 
 impl Part<'_> {
     fn job(&self, lambda: f32) -> Job<'_> {
-        Job { walk: self.walk, y: &self.y, lambda, lambda_kind: self.lambda_kind, exchange: self.exchange, excess: &self.excess }
+        Job {
+            walk: self.walk,
+            y: &self.y,
+            lambda,
+            lambda_kind: self.lambda_kind,
+            price: self.price,
+            weights: self.weights,
+            exchange: self.exchange,
+            excess: &self.excess,
+        }
     }
 
-    pub(super) fn none(&self) -> Coded {
+    fn none(&self) -> Coded {
         self.job(self.lambda[0]).none()
+    }
+
+    /// Without reference and content.
+    pub fn blank(&self) -> Coded {
+        self.job(0.0).blank()
+    }
+
+    /// All of a held frame as it is, without motion.
+    pub fn copy(&self, frame: &HeldFrame, distance: u8) -> Coded {
+        let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
+        match (self.plan, &self.walk.prior.motion) {
+            (Some(plan), Some(prior)) => self.job(0.0).copy_motion(prior, &tracks, &plan.copy_error[self.at.clone()], distance),
+            _ => self.job(0.0).copy_latent(frame, distance, self.at.clone()),
+        }
     }
 
     /// Without reference beside slices that have one: as sparing as they are, or the better picture that nobody asked for costs it the choice.
@@ -72,7 +110,7 @@ impl Part<'_> {
     /// To be compared with slices at another step of this frame: a bit is worth the same error there and here.
     fn priced_at(mut self, prior: &Prior, step: u8) -> Self {
         if let (Some(_), Some(m), true) = (self.plan, &prior.motion, self.walk.step != step) {
-            self.lambda_kind = m.pixel_error[step as usize] * m.lambda[step as usize] / self.exchange;
+            self.lambda_kind = self.price * m.pixel_error[step as usize] * m.lambda[step as usize] / self.exchange;
         }
         self
     }
@@ -94,8 +132,8 @@ impl Part<'_> {
 }
 
 impl Encoder {
-    /// Motion and analysis: what does not depend on the step.
-    pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely_step: u8) -> Result<Work> {
+    /// Motion and analysis: what hardly depends on the step.
+    pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely: Fineness) -> Result<Work> {
         let layout = self.layout(band.as_ref());
         let pack = self.pack.clone();
         self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
@@ -105,8 +143,8 @@ impl Encoder {
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
-                let bit = prior.pixel_error[likely_step as usize] * prior.lambda[likely_step as usize];
-                let prices = Prices { bit, vector_bit: VECTOR_PRICE * bit };
+                let bit = prior.pixel_error[likely.step as usize] * prior.lambda[likely.step as usize];
+                let prices = Prices { bit, vector_bit: likely.price * VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads.count() };
                 self.calm.next(layout.columns * layout.rows);
@@ -118,16 +156,10 @@ impl Encoder {
         }
         // Slices that were close to being coded without reference are tried so again, and then need all latents.
         let early = plan.is_none() || layout.strips.iter().any(|s| !s.anew && self.none_cost(s).1 == 0);
-        let mut work = Work::new(layout, band, reference, plan);
+        let mut work = Work { layout, band, reference, plan, price: likely.price, y: Base::default(), whole: false };
         if early {
             self.analyse_whole(&mut work)?;
         }
-        self.analyse_candidates(&mut work)?;
-        Ok(work)
-    }
-
-    /// What is not known yet of both pictures' latents at the plan's candidates.
-    pub(super) fn analyse_candidates(&mut self, work: &mut Work) -> Result<()> {
         if let Some(plan) = &mut work.plan {
             let (layout, y, exact, planes) = (&work.layout, &mut work.y, &self.networks.exact, &self.planes);
             let candidates = plan.candidates.clone();
@@ -135,7 +167,7 @@ impl Encoder {
             let (own, base) = crate::threads::both(self.threads.count(), own, || plan.analyse(exact, layout));
             own.and(base)?;
         }
-        Ok(())
+        Ok(work)
     }
 
     fn analyse_whole(&mut self, work: &mut Work) -> Result<()> {
@@ -165,31 +197,32 @@ impl Encoder {
         rows.fill((each, 0));
     }
 
-    /// All slices at a step, or without reference at a coarser one: that step, and they.
-    pub(super) fn slices(&mut self, work: &mut Work, step: u8, groups: u8) -> Result<(u8, Vec<Coded>)> {
+    /// All slices as finely as said, or without reference at a coarser step: that step, and they.
+    pub(super) fn slices(&mut self, work: &mut Work, fine: Fineness) -> Result<(u8, Vec<Coded>)> {
+        let step = fine.step;
         let pack = self.pack.clone();
         let prior = &pack.prior;
         let strips = work.layout.strips.clone();
         let Some(number) = work.reference else {
-            let coded = crate::threads::parallel(self.threads.count(), strips.len(), |i| self.part(work, prior, i, step, groups).none());
+            let coded = crate::threads::parallel(self.threads.count(), strips.len(), |i| self.part(work, prior, i, fine).none());
             strips.iter().zip(&coded).for_each(|(s, c)| self.set_none_cost(s, c.cost));
             return Ok((step, coded));
         };
-        let alone = if work.plan.is_some() && self.settings.rdo && work.dearer == 1.0 { prior.step_alone(step) } else { step };
+        let alone = if work.plan.is_some() && self.settings.rdo { prior.step_alone(step) } else { step };
         // What the last frame needed is begun beside the other; whether it counts does not depend on the threads.
         let spare = self.threads.count() > strips.len();
         let frame = self.held.get(number).expect("the reference is held");
         let distance = self.number.wrapping_sub(number) as u8;
         let before: Vec<(f32, u32)> = strips.iter().map(|s| self.none_cost(s)).collect();
         let first = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
-            let part = self.part(work, prior, i, step, groups);
+            let part = self.part(work, prior, i, fine);
             if strips[i].anew {
                 return (part.none(), None);
             }
             let predicted = || part.predicted(frame, distance);
             if spare && work.whole && before[i].1 == 0 {
                 let (predicted, none) = crate::threads::both(self.threads.count(), predicted, || {
-                    self.part(work, prior, i, alone, groups).priced_at(prior, step).none()
+                    self.part(work, prior, i, Fineness { step: alone, ..fine }).priced_at(prior, step).none()
                 });
                 (predicted, Some(none))
             } else {
@@ -205,7 +238,7 @@ impl Encoder {
         }
         let work = &*work;
         let late = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
-            missing[i].then(|| self.part(work, prior, i, alone, groups).priced_at(prior, step).none())
+            missing[i].then(|| self.part(work, prior, i, Fineness { step: alone, ..fine }).priced_at(prior, step).none())
         });
         early.iter_mut().zip(late).for_each(|(e, l)| *e = e.take().or(l));
         let mut cheaper = vec![false; strips.len()];
@@ -231,7 +264,7 @@ impl Encoder {
         }
         // A frame has one step: beside predicted slices those without reference get it too.
         let again = crate::threads::parallel(self.threads.count(), strips.len(), |i| {
-            cheaper[i].then(|| self.part(work, prior, i, step, groups).none_among_others())
+            cheaper[i].then(|| self.part(work, prior, i, fine).none_among_others())
         });
         for (c, none) in out.iter_mut().zip(again) {
             match none {
@@ -243,7 +276,8 @@ impl Encoder {
     }
 
     /// One slice of the frame with all that it is coded from.
-    pub(super) fn part<'a>(&self, work: &'a Work, prior: &'a Prior, i: usize, step: u8, groups: u8) -> Part<'a> {
+    pub(super) fn part<'a>(&'a self, work: &'a Work, prior: &'a Prior, i: usize, fine: Fineness) -> Part<'a> {
+        let Fineness { step, groups, price } = fine;
         let (w, m) = (work.layout.columns, prior.channels);
         let strip = &work.layout.strips[i];
         let rows = &strip.rows;
@@ -255,8 +289,8 @@ impl Encoder {
             v
         };
         let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
-        let chosen = self.settings.rdo || work.dearer > 1.0;
-        let lambda = tables.map(|l| l.filter(|_| chosen).map_or(0.0, |l| work.dearer * l[step as usize]));
+        let plain = !self.settings.rdo && price == 1.0;
+        let lambda = tables.map(|l| l.filter(|_| !plain).map_or(0.0, |l| price * l[step as usize]));
         Part {
             walk: Walk {
                 kernels: Kernels { level: self.kernels, threads: self.threads.count() },
@@ -269,8 +303,10 @@ impl Encoder {
             base: work.plan.as_ref().map(|p| in_steps(&p.base.values)).unwrap_or_default(),
             plan: work.plan.as_ref(),
             lambda,
+            price,
+            weights: self.weights.get(at.clone()).unwrap_or_default(),
             // Plain rounding errs alike in every kind: there the bytes decide.
-            lambda_kind: if !chosen { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
+            lambda_kind: if plain { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
             exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
             excess: match &work.plan {
                 Some(p) => p.excess[at.clone()].to_vec(),

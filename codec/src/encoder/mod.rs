@@ -1,15 +1,17 @@
 //! RawFrame -> Packet.
 
-mod budget;
+mod blank;
+mod fit;
 mod frame;
 mod input;
 mod motion;
 mod rate;
 mod refresh;
+mod regions;
 mod skip;
 mod slice;
 
-use crate::bitstream::{self, GROUPS, HeaderSource, STEPS, SliceKind, SliceSource};
+use crate::bitstream::{self, HeaderSource, STEPS, SliceKind, SliceSource};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
@@ -17,12 +19,15 @@ use crate::motion::{Networks, compensate};
 
 use crate::threads::Threads;
 use crate::{RawFrame, StreamInfo};
+pub use regions::Region;
+
+use fit::{Fitted, Limits, Rung, SAFE};
 use frame::Work;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
 use motion::{Calm, Layout, Outcome, Reach, Strip};
-use rate::Rate;
+use rate::{Budget, Rate};
 use refresh::{Band, Refresh};
 use slice::Coded;
 use std::ops::Range;
@@ -33,9 +38,9 @@ use std::sync::Arc;
 pub struct Settings {
     /// 0 (smallest) to 100 (best); the constant quality when `bitrate` is 0, else the ceiling.
     pub quality: f32,
-    /// kbit/s: the mean, and with a tenth more the most of any window of one second. 0 for constant quality.
+    /// kbit/s; 0 for constant quality. No second of capture time holds more than 1.1 times that.
     pub bitrate: u32,
-    /// Bytes that no frame ever exceeds; 0: no limit.
+    /// Bytes that no frame exceeds, whatever quality and bit rate say; 0 for none. At least what [`Encoder::least_frame_bytes`] says.
     pub max_frame_bytes: u32,
     /// At most this many frames from key frame to key frame; 0 for the first frame only. Not used while `intra_refresh` is on.
     pub key_int_max: u32,
@@ -97,6 +102,17 @@ pub struct Packet {
     pub recovery: bool,
     /// Frames that its slices refer to.
     pub references: Vec<u32>,
+    /// How often it was coded until its bytes were right; 1 if neither a bit rate nor a limit asked for more.
+    pub attempts: u32,
+}
+
+/// What is known of one frame beside its picture.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FrameParams {
+    /// Refers to nothing before.
+    pub key: bool,
+    /// Parts of the picture that matter more or less than the rest. (Without [`Settings::rdo`] bits are weighed all the same.)
+    pub regions: Vec<Region>,
 }
 
 /// Frames held for reference: enough to go on after the network dropped a few.
@@ -142,6 +158,10 @@ pub struct Encoder {
     refresh: Refresh,
     /// Of each hyper row: its share of what its slice without a reference cost when last tried, and frames since.
     none_cost: Vec<(f32, u32)>,
+    /// Bytes of the smallest key frame; 0: not known.
+    least: usize,
+    /// What an error counts at each position of the frame that comes; empty: the same everywhere.
+    weights: Vec<f32>,
 }
 
 impl Encoder {
@@ -160,9 +180,9 @@ impl Encoder {
         }
         let threads = Threads::new(settings.threads)?;
         let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true)?;
-        let fps = if info.fps.0 > 0 && info.fps.1 > 0 { info.fps.0 as f32 / info.fps.1 as f32 } else { 30.0 };
-        let rate = Rate::new(settings.bitrate, fps, (info.width * info.height) as f32);
-        let encoder = Encoder {
+        let fps = (info.fps.0 > 0 && info.fps.1 > 0).then(|| info.fps.0 as f64 / info.fps.1 as f64);
+        let rate = Rate::new(0, fps, (info.width * info.height) as f32);
+        let mut encoder = Encoder {
             pack,
             networks,
             search: None,
@@ -181,9 +201,11 @@ impl Encoder {
             rate,
             refresh: Refresh::default(),
             none_cost: Vec::new(),
-            settings,
+            least: 0,
+            weights: Vec::new(),
+            settings: Settings { bitrate: 0, max_frame_bytes: 0, ..settings.clone() },
         };
-        encoder.check_cap()?;
+        encoder.set_settings(settings)?;
         Ok(encoder)
     }
 
@@ -191,17 +213,32 @@ impl Encoder {
         &self.settings
     }
 
-    /// Takes effect at the next frame. Fails, and leaves the old ones, with a `max_frame_bytes` that not every frame can be made to fit into.
+    /// Takes effect at the next frame. If `max_frame_bytes` is too small for any frame, nothing changes and the error says what it has to be.
     pub fn set_settings(&mut self, settings: Settings) -> Result<()> {
-        let capped = |s: &Settings| (s.max_frame_bytes, s.slices, s.intra_refresh > 0);
-        let checked = capped(&settings) == capped(&self.settings);
-        let old = std::mem::replace(&mut self.settings, settings);
-        if let (false, Err(e)) = (checked, self.check_cap()) {
-            self.settings = old;
-            return Err(e);
+        let most = settings.max_frame_bytes as usize;
+        let before = std::mem::replace(&mut self.settings, settings);
+        if most > 0 || self.settings.bitrate > 0 {
+            let shape = |s: &Settings| (s.slices, s.intra_refresh);
+            if self.least == 0 || shape(&before) != shape(&self.settings) {
+                self.least = self.least_frame();
+            }
+            if (1..self.least).contains(&most) {
+                let least = self.least;
+                self.least = 0;
+                self.settings = before;
+                return Err(Error::Unsupported(format!(
+                    "max-frame-bytes={most} for pictures of {}x{}: the smallest possible is {least} (fewer slices take less)",
+                    self.info.width, self.info.height
+                )));
+            }
         }
-        self.rate.set_target(self.settings.bitrate);
+        self.rate.set_target(self.settings.bitrate, self.least);
         Ok(())
+    }
+
+    /// The smallest [`Settings::max_frame_bytes`] that slices, refresh and size of the picture allow: a key frame that says nothing.
+    pub fn least_frame_bytes(&self) -> usize {
+        self.least_frame()
     }
 
     /// The number that the next frame gets.
@@ -231,33 +268,75 @@ impl Encoder {
 
     /// Codes one frame; its size must be the stream's.
     pub fn encode(&mut self, frame: &RawFrame, force_key: bool) -> Result<Packet> {
-        let threads = self.threads.clone();
-        threads.run(|| self.encode_here(frame, force_key))
+        self.encode_with(frame, &FrameParams { key: force_key, ..FrameParams::default() })
     }
 
-    fn encode_here(&mut self, frame: &RawFrame, force_key: bool) -> Result<Packet> {
+    /// The same with regions of interest.
+    pub fn encode_with(&mut self, frame: &RawFrame, params: &FrameParams) -> Result<Packet> {
+        let threads = self.threads.clone();
+        threads.run(|| self.encode_here(frame, params))
+    }
+
+    fn encode_here(&mut self, frame: &RawFrame, params: &FrameParams) -> Result<Packet> {
         if (frame.width, frame.height) != (self.info.width as usize, self.info.height as usize) {
             return Err(Error::Unsupported("a frame has another size than its stream".into()));
         }
         std::mem::swap(&mut self.planes, &mut self.last_planes);
         input::planes_of(frame, &mut self.planes);
-        let due = self.settings.intra_refresh == 0 && self.settings.key_int_max > 0 && self.since_key >= self.settings.key_int_max;
-        let key = force_key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
-        let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
-        let ceiling = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
-        self.rate.begin(frame.time);
-        let likely = if self.is_limited() { self.first_step(key, ceiling) } else { self.step_of_quality(ceiling, key) };
+        let (columns, rows) = crate::latent_size(&self.info);
+        self.weights = regions::weights(&params.regions, columns, rows);
+        let due = self.key_due_in() == Some(0);
+        let key = params.key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
+        self.rate.arrive(frame.time.map(|t| t.as_nanos() as u64));
+        let (rung, limits) = self.limits(key);
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
         let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
         let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
-        let mut work = self.prepare(reference, band, likely)?;
-        let (step, coded) = if !self.is_limited() {
-            let step = self.step_of_quality(ceiling, key);
-            self.slices(&mut work, step, GROUPS as u8)?
-        } else {
-            self.within_budget(&mut work, ceiling)?
+        let mut work = self.prepare(reference, band, self.fineness(rung))?;
+        let fitted = match limits {
+            Some(limits) => self.fit(&mut work, rung, limits)?,
+            None => {
+                let (step, coded) = self.slices(&mut work, self.fineness(rung))?;
+                Fitted { rung, step, data: self.write(self.number, step, &coded, &work), coded, attempts: 1 }
+            }
         };
-        Ok(self.finish(step, coded, work))
+        Ok(self.finish(fitted, work))
+    }
+
+    /// Frames until the next key frame, 0: now; None: none is due.
+    fn key_due_in(&self) -> Option<u32> {
+        let most = self.settings.key_int_max;
+        (self.settings.intra_refresh == 0 && most > 0).then(|| most.saturating_sub(self.since_key))
+    }
+
+    /// The rung to begin with, and what the frame's bytes have to be, if anything limits them.
+    fn limits(&self, key: bool) -> (Rung, Option<Limits>) {
+        let quality = if self.settings.quality.is_finite() { self.settings.quality.clamp(0.0, 100.0) } else { 50.0 };
+        let quality = (quality / 100.0 * (STEPS - 1) as f32).round() as u8;
+        let cap = if self.settings.max_frame_bytes == 0 { usize::MAX } else { self.settings.max_frame_bytes as usize };
+        if !self.rate.is_constant() {
+            let step = self.step_of_quality(quality, key);
+            if cap == usize::MAX {
+                return (Rung::of_step(step), None);
+            }
+            let (finest, goal) = (Rung::of_step(step), SAFE * cap as f32);
+            // Where that is known to be too much already, no attempt is lost on it.
+            let fits = self.rate.expected(key, step as f32) <= cap as f32;
+            let rung = if fits { finest } else { Rung::near(self.rate.step_for(key, goal), finest) };
+            return (rung, Some(Limits { most: cap, goal, enough: 0.75 * goal, finest }));
+        }
+        let period = match self.settings.key_int_max {
+            _ if self.settings.inter == Inter::None => 1,
+            _ if self.settings.intra_refresh > 0 => 0,
+            frames => frames,
+        };
+        let budget = self.rate.budget(key, self.key_due_in(), period);
+        let most = (budget.most as usize).min(cap);
+        let budget = Budget { aim: budget.aim.min(SAFE * most as f32), most: most as f32 };
+        // What a key frame saves is missing later; others settle over the next few.
+        let (goal, enough) = if key { (budget.aim, 0.6 * budget.aim) } else { (SAFE * most as f32, 0.0) };
+        let finest = Rung::of_step(quality);
+        (Rung::near(self.rate.step(key, budget), finest), Some(Limits { most, goal, enough, finest }))
     }
 
     /// Whether slices of kind `motion` are to be had.
@@ -303,24 +382,46 @@ impl Encoder {
         (step + (moving + (still - moving) * self.still).round() as u8).min(STEPS as u8 - 1)
     }
 
+    /// In frames of a refresh cycle: hyper rows that are clean.
+    fn clean(coded: &[Coded], work: &Work) -> Option<usize> {
+        // Rows below the band that are coded without reference are clean as well.
+        work.band.as_ref().map(|b| {
+            let mut below = coded.iter().zip(&work.layout.strips).filter(|(_, s)| s.rows.start >= 2 * b.rows.end);
+            if below.all(|(c, _)| c.kind == SliceKind::None) { work.layout.rows.div_ceil(2) } else { b.rows.end }
+        })
+    }
+
+    /// The bytes of a frame.
+    fn write(&self, number: u32, step: u8, coded: &[Coded], work: &Work) -> Vec<u8> {
+        let key = coded.iter().all(|c| c.kind == SliceKind::None);
+        let recovery = !key && work.band.as_ref().is_some_and(|b| b.first);
+        let stream = (key || recovery).then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
+        let slice = |(c, strip): (&Coded, &Strip)| SliceSource {
+            kind: c.kind,
+            groups: c.groups,
+            copies: c.copies,
+            hyper_rows: strip.hyper_rows().len() as u32,
+            payload: c.payload.clone(),
+        };
+        let slices: Vec<_> = coded.iter().zip(&work.layout.strips).map(slice).collect();
+        let clean = Self::clean(coded, work).map(|n| n as u32);
+        bitstream::write_frame(&HeaderSource { number, step, key, stream, clean, slices: &slices })
+    }
+
     /// Slices -> packet; the frame becomes a reference.
-    fn finish(&mut self, step: u8, coded: Vec<Coded>, mut work: Work) -> Packet {
+    fn finish(&mut self, fitted: Fitted, mut work: Work) -> Packet {
+        let Fitted { rung, step, coded, data, attempts } = fitted;
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
         let asked = work.reference.is_none();
         let number = self.number;
-        let mut slices = Vec::with_capacity(coded.len());
         let mut latents = Vec::with_capacity(coded.len());
         let mut needs = Vec::new();
         let mut references = Vec::new();
         let expected: Vec<f32> = coded.iter().flat_map(|c| c.expected.iter().copied()).collect();
         self.outcome.expect(number, expected, work.plan.as_mut().map(|p| std::mem::take(&mut p.excess)));
-        let hyper_rows = work.layout.rows.div_ceil(2);
-        // Rows below the band that are coded without reference are clean as well.
-        let clean = work.band.as_ref().map(|b| {
-            let mut below = coded.iter().zip(&work.layout.strips).filter(|(_, s)| s.rows.start >= 2 * b.rows.end);
-            if below.all(|(c, _)| c.kind == SliceKind::None) { hyper_rows } else { b.rows.end }
-        });
-        for (c, strip) in coded.into_iter().zip(&work.layout.strips) {
+        let clean = Self::clean(&coded, &work);
+        let recovery = !key && work.band.as_ref().is_some_and(|b| b.first);
+        for c in coded {
             if let Some(distance) = c.kind.distance() {
                 let n = number.wrapping_sub(distance as u32);
                 if !references.contains(&n) {
@@ -330,13 +431,6 @@ impl Encoder {
                 }
             }
             latents.push(c.latents);
-            slices.push(SliceSource {
-                kind: c.kind,
-                groups: c.groups,
-                copies: c.copies,
-                hyper_rows: strip.hyper_rows().len() as u32,
-                payload: c.payload,
-            });
         }
         match &work.plan {
             Some(plan) => {
@@ -346,18 +440,19 @@ impl Encoder {
         }
         let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {
-            // Slices of other kinds have no vectors of their own.
-            let all = slices.iter().all(|s| matches!(s.kind, SliceKind::Motion { .. }));
-            if work.layout.alone {
-                p.alone = work.layout.parts();
-            }
-            p.prediction = if all || work.layout.alone {
+            let parts = work.layout.parts();
+            // Slices of other kinds have no vectors of their own, and those that copy everything have others than were found.
+            p.prediction = if frame.vectors == plan.vectors {
                 p.base = plan.base;
                 Some(plan.prediction)
             } else {
-                let whole = [(0..work.layout.rows, self.held.made(plan.reference))];
-                compensate(self.kernels, &whole, &frame.vectors, false, self.threads.count())
+                let reference = self.held.made(plan.reference);
+                let slices: Vec<_> = parts.iter().map(|rows| (rows.clone(), reference)).collect();
+                compensate(self.kernels, &slices, &frame.vectors, work.layout.alone, self.threads.count())
             };
+            if work.layout.alone {
+                p.alone = parts;
+            }
         }
         if !frame.skip.is_empty() && self.held.newest().is_some() {
             let copied = frame.skip.iter().filter(|s| **s).count() as f32 / frame.skip.len() as f32;
@@ -367,11 +462,7 @@ impl Encoder {
         frame.needs.retain(|n| number.wrapping_sub(*n) <= 2 * bitstream::MAX_HELD as u32);
         frame.needs.sort_unstable();
         frame.needs.dedup();
-        let recovery = !key && work.band.is_some_and(|b| b.first);
-        let stream = (key || recovery).then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
-        let clean_rows = clean.map(|n| n as u32);
-        let data = bitstream::write_frame(&HeaderSource { number, step, key, stream, clean: clean_rows, slices: &slices });
-        self.rate.sent(asked, step, data.len() as f32 * 8.0);
+        self.rate.sent(asked, rung.model_step(), data.len());
         if key {
             self.held.clear();
             // One that came about because nothing before helped is coarse, and no reason to put off the next fine one.
@@ -389,6 +480,6 @@ impl Encoder {
         self.held.insert(frame);
         self.since_key += 1;
         self.number = number.wrapping_add(1);
-        Packet { data, number, key, recovery, references }
+        Packet { data, number, key, recovery, references, attempts }
     }
 }

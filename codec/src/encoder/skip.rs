@@ -3,9 +3,9 @@
 use crate::prior::Shape;
 
 /// A change must be worth its bits, and a position its flag. `y`: latents in steps, `reference`: the same place in the
-/// reference, in steps, both `[positions][m]`; `lambda`: squared error that a bit is worth. Bits are guessed from the share
+/// reference, in steps, both `[positions][m]`; `lambda`: of each position, squared error that a bit is worth. Bits are guessed from the share
 /// of changed latents around.
-pub(super) fn guess(y: &[f32], reference: &[f32], m: usize, shape: Shape, lambda: f32) -> Vec<bool> {
+pub(super) fn guess(y: &[f32], reference: &[f32], m: usize, shape: Shape, lambda: impl Fn(usize) -> f32) -> Vec<bool> {
     let (w, h) = (shape.width, shape.height);
     let changed: Vec<f32> = y
         .chunks_exact(m)
@@ -25,6 +25,7 @@ pub(super) fn guess(y: &[f32], reference: &[f32], m: usize, shape: Shape, lambda
             let share = (share / 9.0).clamp(0.01, 0.6);
             let cost = ((1.0 - share) / share).log2() + 1.0;
             let p = py * w + px;
+            let lambda = lambda(p);
             let (mut gain, mut n) = (0.0, 0.0);
             for (y, r) in y[p * m..][..m].iter().zip(&reference[p * m..][..m]) {
                 let d = (y - r).abs();

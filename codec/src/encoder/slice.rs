@@ -1,6 +1,5 @@
 //! One slice coded one way: symbols chosen by rate and distortion, bytes, and what they cost.
 
-use super::budget::ANY_PRICE;
 use super::skip;
 use crate::bitstream::SliceKind;
 use crate::held::HeldFrame;
@@ -33,23 +32,40 @@ pub(super) struct Job<'a> {
     pub lambda: f32,
     /// The same for the choice between kinds: one value for all of them.
     pub lambda_kind: f32,
+    /// How many times dearer than at its step a bit is, in `lambda`.
+    pub price: f32,
     /// Error of pixels for a squared error of 1 of latents, about.
     pub exchange: f32,
+    /// What an error counts at each position; empty: the same everywhere.
+    pub weights: &'a [f32],
     /// Of each position: how many times more than by its latents' error alone its pixels have erred lately.
     pub excess: &'a [f32],
 }
 
 impl Job<'_> {
+    pub fn weight(&self, p: usize) -> f32 {
+        self.weights.get(p).copied().unwrap_or(1.0)
+    }
+
     /// Without a reference.
     pub fn none(&self) -> Coded {
         let p = &self.walk.prior.intra;
-        // At any price: the hyper latents of nothing, by which the entropy model expects it.
-        let seen = if self.lambda < 0.01 * ANY_PRICE { 1.0 } else { 0.0 };
-        let x: Vec<i16> = self.y.iter().map(|&v| activation(seen * v)).collect();
+        // Where bits are dear the hyper analysis sees what will be left of the picture.
+        let m = self.walk.prior.channels;
+        let x: Vec<i16> = if self.price > 1.0 {
+            self.y.iter().enumerate().map(|(i, &v)| self.likely(i / m, v, 0)).collect()
+        } else {
+            self.y.iter().map(|&v| activation(v)).collect()
+        };
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
-        let mut io = Writer::new(self, self.y, Vec::new(), &z);
+        self.none_with(self.y, &z)
+    }
+
+    /// Without a reference, given its latents and hyper latents.
+    pub fn none_with(&self, y: &[f32], z: &[i16]) -> Coded {
+        let mut io = Writer::new(self, y, Vec::new(), z);
         let latents = self.walk.none(&mut io);
         self.coded(SliceKind::None, latents, io, 0.0)
     }
@@ -62,8 +78,11 @@ impl Job<'_> {
         let reference = Reference { latents, skip: &frame.skip[at], in_steps: &in_steps };
         let float: Vec<f32> = in_steps.iter().map(|&v| v as f32 / 8.0).collect();
         let plain = self.lambda == 0.0;
-        let map =
-            if plain { vec![false; self.walk.shape.positions()] } else { skip::guess(self.y, &float, m, self.walk.shape, self.lambda) };
+        let map = if plain {
+            vec![false; self.walk.shape.positions()]
+        } else {
+            skip::guess(self.y, &float, m, self.walk.shape, |p| self.lambda / self.weight(p))
+        };
         let (mut latents, mut io) = self.attempt(&reference, &map);
         if !plain {
             // The entropy model knows what the coded positions really cost: drop those that are not worth it.
@@ -72,21 +91,21 @@ impl Job<'_> {
                 (latents, io) = self.attempt(&reference, &better);
             }
         }
-        let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.copy_error(p, &float)).sum();
+        let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.weight(p) * self.copy_error(p, &float)).sum();
         self.coded(SliceKind::Latent { distance }, latents, io, self.exchange * copied)
     }
 
     fn not_worth(&self, p: usize, io: &Writer, reference: &[f32]) -> bool {
         // A coded position also pays its share of hyper latents and a dearer flag.
-        self.copy_error(p, reference) < io.error[p] + self.lambda * (io.bits[p] + 4.0)
+        self.copy_error(p, reference) < io.error[p] + self.lambda / self.weight(p) * (io.bits[p] + 4.0)
     }
 
-    fn copy_error(&self, p: usize, reference: &[f32]) -> f32 {
+    pub fn copy_error(&self, p: usize, reference: &[f32]) -> f32 {
         let m = self.walk.prior.channels;
         self.y[p * m..][..m].iter().zip(&reference[p * m..][..m]).map(|(y, r)| (y - r) * (y - r)).sum()
     }
 
-    fn attempt(&self, reference: &Reference, skip: &[bool]) -> (Latents, Writer<'_>) {
+    pub fn attempt(&self, reference: &Reference, skip: &[bool]) -> (Latents, Writer<'_>) {
         let (p, m) = (&self.walk.prior.inter, self.walk.prior.channels);
         let coded: Vec<u32> = (0..skip.len() as u32).filter(|&p| !skip[p as usize]).collect();
         let cells = self.walk.cells(&coded);
@@ -95,7 +114,7 @@ impl Job<'_> {
         for (q, row) in x.chunks_exact_mut(2 * m).enumerate() {
             for i in 0..m {
                 let r = reference.in_steps[q * m + i];
-                row[i] = if skip[q] { mean_to_activation(r) } else { self.likely(self.y[q * m + i], r) };
+                row[i] = if skip[q] { mean_to_activation(r) } else { self.likely(q, self.y[q * m + i], r) };
                 row[m + i] = mean_to_activation(r);
             }
         }
@@ -107,10 +126,10 @@ impl Job<'_> {
     }
 
     /// The value that rate-distortion optimisation tends to: near the reference unless the change is clear.
-    pub fn likely(&self, y: f32, reference: i16) -> i16 {
+    pub fn likely(&self, p: usize, y: f32, reference: i16) -> i16 {
         let r = nearest(reference as f32 / 8.0) as f32;
         let d = (y - r).abs();
-        if 2.0 * d - 1.0 > 3.0 * self.lambda { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
+        if 2.0 * d - 1.0 > 3.0 * self.lambda / self.weight(p) { latent_to_activation(clamp(y)) } else { latent_to_activation(r as i16) }
     }
 
     pub fn coded(&self, kind: SliceKind, latents: Latents, io: Writer, copied: f32) -> Coded {
@@ -120,7 +139,7 @@ impl Job<'_> {
         let mut payload = Vec::new();
         rans.finish(latents.crc(), &mut payload);
         let expected: Vec<f32> = io.error.iter().map(|e| self.exchange * e).collect();
-        let error: f32 = expected.iter().zip(self.excess).map(|(e, x)| e * x).sum::<f32>() + copied;
+        let error: f32 = expected.iter().zip(self.excess).enumerate().map(|(p, (e, x))| self.weight(p) * e * x).sum::<f32>() + copied;
         let cost = error + self.exchange * self.lambda_kind * payload.len() as f32 * 8.0;
         Coded { kind, groups: self.walk.groups, copies, cost, expected, payload, latents }
     }
@@ -154,7 +173,6 @@ pub(super) struct Writer<'a> {
     blocks: Vec<Block>,
     /// Every flag so far was true.
     as_predicted: bool,
-
     z: Vec<i16>,
     /// Of each position, over coded and cut channels.
     pub bits: Vec<f32>,
@@ -169,7 +187,11 @@ impl<'a> Writer<'a> {
             rans: RansEncoder::default(),
             y: y.into(),
             threads: job.walk.kernels.threads,
-            lambda: Cow::Owned(vec![job.lambda]),
+            lambda: Cow::Owned(if job.weights.is_empty() {
+                vec![job.lambda]
+            } else {
+                job.weights.iter().map(|w| job.lambda / w).collect()
+            }),
             blocks,
             as_predicted: true,
             z: z.to_vec(),

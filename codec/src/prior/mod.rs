@@ -81,6 +81,17 @@ impl Prior {
         (0..=step).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(step)
     }
 
+    /// Encoder: error of pixels that a bit is worth at a step, up to a factor for all steps.
+    pub fn price(&self, step: u8) -> f32 {
+        let Some(m) = &self.motion else {
+            // Latents' errors in steps, pixels' about in the squares of these.
+            let sizes = self.step_sizes(step);
+            let size = sizes.iter().map(|&d| d as f32).sum::<f32>() / sizes.len() as f32;
+            return size * size * self.lambda[1][step as usize];
+        };
+        m.pixel_error[step as usize] * m.lambda[step as usize]
+    }
+
     /// Latents of a reference (in 1/65536) in units of `step`, with [`MEAN_BITS`] fraction bits, clamped to int16.
     pub fn in_steps(&self, latents: &[i32], step: u8) -> Vec<i16> {
         let inverse = &self.inverse_size[step as usize * self.channels..][..self.channels];

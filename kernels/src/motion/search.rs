@@ -151,13 +151,7 @@ fn sad8(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usi
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::sad8(a, a_stride, b, c, stride) },
-        _ => {
-            let row = |r: usize| {
-                let (a, b, c) = (&a[r * a_stride..][..16], &b[r * stride..][..16], &c[r * stride..][..16]);
-                (0..16).map(|i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32).sum::<u32>()
-            };
-            (0..8).map(row).sum()
-        }
+        _ => differences::<8, 16>(a, a_stride, b, c, stride).sum(),
     }
 }
 
@@ -167,13 +161,7 @@ fn mean_sse16(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], strid
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::mean_sse16(a, a_stride, b, c, stride) },
-        _ => {
-            let row = |r: usize| {
-                let (a, b, c) = (&a[r * a_stride..][..16], &b[r * stride..][..16], &c[r * stride..][..16]);
-                (0..16).map(|i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32).map(|d| d * d).sum::<u32>()
-            };
-            (0..16).map(row).sum()
-        }
+        _ => differences::<16, 16>(a, a_stride, b, c, stride).map(|d| d * d).sum(),
     }
 }
 
@@ -183,7 +171,7 @@ fn quarter_sad(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stri
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::quarter_sad(a, a_stride, b, c, stride) },
-        _ => quarter_differences(a, a_stride, b, c, stride).sum(),
+        _ => differences::<8, 8>(a, a_stride, b, c, stride).sum(),
     }
 }
 
@@ -193,14 +181,21 @@ fn quarter_sse(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stri
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::quarter_sse(a, a_stride, b, c, stride) },
-        _ => quarter_differences(a, a_stride, b, c, stride).map(|d| d * d).sum(),
+        _ => differences::<8, 8>(a, a_stride, b, c, stride).map(|d| d * d).sum(),
     }
 }
 
-fn quarter_differences<'a>(a: &'a [u8], a_stride: usize, b: &'a [u8], c: &'a [u8], stride: usize) -> impl Iterator<Item = u32> + 'a {
-    (0..8).flat_map(move |r| {
-        let (a, b, c) = (&a[r * a_stride..][..8], &b[r * stride..][..8], &c[r * stride..][..8]);
-        (0..8).map(move |i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32)
+/// N rows of W samples of `a` against the rounded-up mean of `b` and `c`.
+fn differences<'a, const N: usize, const W: usize>(
+    a: &'a [u8],
+    a_stride: usize,
+    b: &'a [u8],
+    c: &'a [u8],
+    stride: usize,
+) -> impl Iterator<Item = u32> + 'a {
+    (0..N).flat_map(move |r| {
+        let (a, b, c) = (&a[r * a_stride..][..W], &b[r * stride..][..W], &c[r * stride..][..W]);
+        (0..W).map(move |i| (b[i] as u16 + c[i] as u16).div_ceil(2).abs_diff(a[i] as u16) as u32)
     })
 }
 
@@ -212,18 +207,7 @@ pub fn sad16(level: Level, a: &[u8], a_stride: usize, b: &[u8], b_stride: usize)
 
 /// Sum of squared differences of the 16x16 samples at the start of `a` and of `b`.
 pub fn sse16(level: Level, a: &[u8], a_stride: usize, b: &[u8], b_stride: usize) -> u32 {
-    match level {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is given only where the processor has AVX2.
-        Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::sse16(a, a_stride, b, b_stride) },
-        _ => {
-            let row = |r: usize| {
-                let (a, b) = (&a[r * a_stride..][..16], &b[r * b_stride..][..16]);
-                (0..16).map(|i| (a[i].abs_diff(b[i]) as u32).pow(2)).sum::<u32>()
-            };
-            (0..16).map(row).sum()
-        }
-    }
+    mean_sse16(level, a, a_stride, b, b, b_stride)
 }
 
 /// Rounded means of 2x2 samples of `luma`, `[h][w]` -> `[h / 2][w / 2]`; an odd last column or line is left out.

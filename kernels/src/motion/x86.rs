@@ -84,18 +84,6 @@ pub(super) fn sad8(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize)
     total(sum)
 }
 
-/// Sum of squared differences of 16x16 samples.
-#[target_feature(enable = "avx2")]
-pub(super) fn sse16(a: &[u8], a_stride: usize, b: &[u8], b_stride: usize) -> u32 {
-    let (a, b) = (Rows::<16>::new(a, a_stride), Rows::<16>::new(b, b_stride));
-    let mut sum = _mm256_setzero_si256();
-    for r in 0..16 {
-        let d = _mm256_sub_epi16(_mm256_cvtepu8_epi16(load(a.row(r))), _mm256_cvtepu8_epi16(load(b.row(r))));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(d, d));
-    }
-    total32(sum)
-}
-
 /// 16x16 samples of `a` against the rounded-up mean of `b` and `c`: sum of squared differences.
 #[target_feature(enable = "avx2")]
 pub(super) fn mean_sse16(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usize) -> u32 {

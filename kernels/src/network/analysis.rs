@@ -1,7 +1,7 @@
 //! Analysis: samples of a picture -> latents before gain.
 
 use super::matrix::In;
-use super::{Block, Lane, Matrix, Out, Rows, shares};
+use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
 use crate::parallel::each;
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
@@ -42,29 +42,21 @@ impl Analysis {
         let n = rows.len();
         let mut stream = vec![0i16; n * c];
         let (mut x, mut y) = (vec![u8::ZERO; (n + 1) * c], vec![u8::ZERO; (n + 1) * c]);
-        {
-            let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
-            let mut parts = Vec::new();
-            for part in shares(n, threads, TILE) {
-                let (here, rest) = stream.split_at_mut(part.len() * c);
-                let (into, others) = bytes.split_at_mut(part.len() * c);
-                (stream, bytes) = (rest, others);
-                parts.push((part.start, here, into));
-            }
-            let run = |(from, stream, bytes): (usize, &mut [i16], &mut [u8])| {
-                let mut samples = vec![0i16; TILE * SAMPLES];
-                for (i, (stream, bytes)) in stream.chunks_mut(TILE * c).zip(bytes.chunks_mut(TILE * c)).enumerate() {
-                    let samples = &mut samples[..stream.len() / c * SAMPLES];
-                    for (j, to) in samples.chunks_exact_mut(SAMPLES).enumerate() {
-                        let (px, py) = rows.place(from + i * TILE + j);
-                        take(planes, px, py + 2 * lines.start, to);
-                    }
-                    self.first.apply(level, In::Words(samples), Out::Words(stream));
-                    self.blocks[0].enter(level, stream, bytes);
+        let parts = shares(n, threads, TILE);
+        let sizes = || parts.iter().map(|p| p.len() * c);
+        let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));
+        each(work.collect(), |((part, stream), bytes)| {
+            let mut samples = vec![0i16; TILE * SAMPLES];
+            for (i, (stream, bytes)) in stream.chunks_mut(TILE * c).zip(bytes.chunks_mut(TILE * c)).enumerate() {
+                let samples = &mut samples[..stream.len() / c * SAMPLES];
+                for (j, to) in samples.chunks_exact_mut(SAMPLES).enumerate() {
+                    let (px, py) = rows.place(part.start + i * TILE + j);
+                    take(planes, px, py + 2 * lines.start, to);
                 }
-            };
-            each(parts, run);
-        }
+                self.first.apply(level, In::Words(samples), Out::Words(stream));
+                self.blocks[0].enter(level, stream, bytes);
+            }
+        });
         for (i, block) in self.blocks.iter().enumerate() {
             let needed = within[self.blocks.len() - 1 - i];
             let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));
@@ -72,13 +64,11 @@ impl Analysis {
             std::mem::swap(&mut x, &mut y);
         }
         let mut out = vec![0f32; wanted.len() * m];
-        let (mut parts, mut rest) = (Vec::new(), &mut out[..]);
-        for part in shares(wanted.len(), threads, TILE) {
-            let (here, others) = rest.split_at_mut(part.len() * m);
-            parts.push((&stream[part.start * 4 * c..part.end * 4 * c], here));
-            rest = others;
-        }
-        each(parts, |(stream, out)| self.last.apply(level, In::Words(stream), Out::Floats(out)));
+        let parts = shares(wanted.len(), threads, TILE);
+        let work = parts.iter().zip(cut(&mut out, parts.iter().map(|p| p.len() * m)));
+        each(work.collect(), |(part, out)| {
+            self.last.apply(level, In::Words(&stream[part.start * 4 * c..part.end * 4 * c]), Out::Floats(out))
+        });
         out
     }
 }

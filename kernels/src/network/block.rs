@@ -1,6 +1,6 @@
 //! Residual block: depthwise 3x3, 1x1 up, leaky ReLU, 1x1 down, added to the stream.
 
-use super::{Around, Lane, Matrix, Out, Rows, shares};
+use super::{Around, Lane, Matrix, Out, Rows, cut, shares};
 use crate::parallel::each;
 use crate::{Level, linear::BadWeights};
 use std::marker::PhantomData;
@@ -18,9 +18,6 @@ pub struct Block<L> {
 
 /// Rows that pass through all layers of a block together, so that what is between them stays in the nearest cache.
 const TILE: usize = 48;
-
-/// What one thread works on: which rows, their part of the stream, and the next block with its part of what that takes.
-type Share<'a, L> = (std::ops::Range<usize>, &'a mut [i16], Option<(&'a Block<L>, &'a mut [L])>);
 
 impl<L: Lane> Block<L> {
     pub fn new(entry: i16, around: Around, up: Matrix, down: Matrix) -> Result<Block<L>, BadWeights> {
@@ -50,25 +47,15 @@ impl<L: Lane> Block<L> {
         n: usize,
         x: &[L],
         stream: &mut [i16],
-        mut next: Option<(&Block<L>, &mut [L])>,
+        next: Option<(&Block<L>, &mut [L])>,
     ) {
         let c = self.channels();
-        let mut stream = &mut stream[..n * c];
-        let mut parts = Vec::new();
-        for part in shares(n, threads, TILE) {
-            let (here, rest) = stream.split_at_mut(part.len() * c);
-            stream = rest;
-            let into = next.take().map(|(b, out)| {
-                let (here, rest) = out.split_at_mut(part.len() * c);
-                next = Some((b, rest));
-                (b, here)
-            });
-            parts.push((part, here, into));
-        }
-        let run = |(part, stream, next): Share<'_, L>| self.tiles(level, rows, part.start, x, stream, next);
-        {
-            each(parts, run);
-        }
+        let parts = shares(n, threads, TILE);
+        let sizes = || parts.iter().map(|p| p.len() * c);
+        let (block, out) = next.unzip();
+        let mut out = out.map(|out| cut(out, sizes())).into_iter().flatten();
+        let work = parts.iter().zip(cut(stream, sizes())).map(|(part, stream)| (part.start, stream, block.zip(out.next())));
+        each(work.collect(), |(from, stream, next)| self.tiles(level, rows, from, x, stream, next));
     }
 
     fn tiles(&self, level: Level, rows: &Rows, from: usize, x: &[L], stream: &mut [i16], mut next: Option<(&Block<L>, &mut [L])>) {

@@ -36,3 +36,13 @@ fn shares(n: usize, threads: usize, unit: usize) -> Vec<std::ops::Range<usize>> 
     let parts = threads.min(units).max(1);
     (0..parts).map(|i| i * units / parts * unit..((i + 1) * units / parts * unit).min(n)).collect()
 }
+
+/// The first `sizes` values of `data`, each piece for itself.
+fn cut<T>(mut data: &mut [T], sizes: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
+    let next = |n| {
+        let (piece, rest) = std::mem::take(&mut data).split_at_mut(n);
+        data = rest;
+        piece
+    };
+    sizes.into_iter().map(next).collect()
+}

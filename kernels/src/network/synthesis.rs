@@ -2,7 +2,7 @@
 
 use super::analysis::SAMPLES;
 use super::matrix::In;
-use super::{Block, Lane, Matrix, Out, Rows, shares};
+use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
 use crate::parallel::each;
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
@@ -58,39 +58,22 @@ impl<L: Lane> Synthesis<L> {
         let n = rows.len();
         let mut stream = vec![0i16; n * c];
         let (mut x, mut y) = (vec![L::ZERO; (n + 1) * c], vec![L::ZERO; (n + 1) * c]);
-        {
-            let (mut stream, mut bytes) = (&mut stream[..], &mut x[..n * c]);
-            let mut parts = Vec::new();
-            for part in shares(positions.len(), threads, TILE) {
-                let size = (ends[part.end] - ends[part.start]) * c;
-                let (here, rest) = stream.split_at_mut(size);
-                let (into, others) = bytes.split_at_mut(size);
-                (stream, bytes) = (rest, others);
-                parts.push((part, here, into));
-            }
-            let run = |(part, stream, bytes): (Range<usize>, &mut [i16], &mut [L])| {
-                self.enter(level, &positions[part.clone()], &latents[part.start * m..part.end * m], stream);
-                self.blocks[0].enter(level, stream, bytes);
-            };
-            each(parts, run);
-        }
+        let parts = shares(positions.len(), threads, TILE);
+        let sizes = || parts.iter().map(|p| (ends[p.end] - ends[p.start]) * c);
+        let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));
+        each(work.collect(), |((part, stream), bytes)| {
+            self.enter(level, &positions[part.clone()], &latents[part.start * m..part.end * m], stream);
+            self.blocks[0].enter(level, stream, bytes);
+        });
         for (i, block) in self.blocks.iter().enumerate() {
             let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));
             block.apply(level, threads, &rows, n, &x, &mut stream, next);
             std::mem::swap(&mut x, &mut y);
         }
         let mut codes = vec![0u8; n * SAMPLES];
-        {
-            let mut codes = &mut codes[..];
-            let mut parts = Vec::new();
-            for part in shares(n, threads, TILE) {
-                let (here, rest) = codes.split_at_mut(part.len() * SAMPLES);
-                codes = rest;
-                parts.push((&stream[part.start * c..part.end * c], here));
-            }
-            let run = |(stream, codes): (&[i16], &mut [u8])| self.last.apply(level, In::Words(stream), Out::Codes(codes));
-            each(parts, run);
-        }
+        let parts = shares(n, threads, TILE);
+        let work = parts.iter().zip(cut(&mut codes, parts.iter().map(|p| p.len() * SAMPLES)));
+        each(work.collect(), |(part, codes)| self.last.apply(level, In::Words(&stream[part.start * c..part.end * c]), Out::Codes(codes)));
         for (row, codes) in codes.chunks_exact(SAMPLES).enumerate() {
             let (px, py) = rows.place(row);
             put(codes, px, py + 2 * lines.start, out);

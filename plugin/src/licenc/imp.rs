@@ -1,11 +1,11 @@
-use super::{Backend, Inter};
+use super::{Backend, Inter, roi};
 use crate::frame_meta::{self, FrameMeta};
 use crate::stream::{self, lock};
 use gst::glib;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
-use lic_codec::{Encoder, Pack, Packet, RawFormat, RawFrame, Runtime, StreamInfo};
+use lic_codec::{Encoder, FrameParams, Pack, Packet, RawFormat, RawFrame, Region, Runtime, StreamInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -42,6 +42,9 @@ struct Settings {
     slices: u32,
     inter: Inter,
     rdo: bool,
+    roi: String,
+    /// What `roi` says, or what is wrong with it.
+    regions: Result<Vec<Region>, String>,
 }
 
 impl Default for Settings {
@@ -58,6 +61,8 @@ impl Default for Settings {
             slices: DEFAULT_SLICES,
             inter: Inter::default(),
             rdo: DEFAULT_RDO,
+            roi: String::new(),
+            regions: Ok(Vec::new()),
         }
     }
 }
@@ -87,6 +92,8 @@ struct State {
     format: RawFormat,
     /// The receiver may have lost what the next frame would refer to.
     force_key: bool,
+    /// Settings that the encoder would not take.
+    refused: Option<lic_codec::Settings>,
 }
 
 #[derive(Default)]
@@ -121,13 +128,20 @@ impl ObjectImpl for LicEnc {
                     .build(),
                 glib::ParamSpecUInt::builder("bitrate")
                     .nick("Bit rate")
-                    .blurb("Bit rate in kbit/s: the mean, and with a tenth more the most of any window of one second (0 = constant quality)")
+                    .blurb(
+                        "Bit rate in kbit/s (0 = constant quality): no second of capture time holds more than 1.1 times that, key frames \
+                         and scene cuts included",
+                    )
                     .default_value(DEFAULT_BITRATE)
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecUInt::builder("max-frame-bytes")
-                    .nick("Most bytes of a frame")
-                    .blurb("Bytes that no frame exceeds, whatever quality and bitrate say (0 = no limit)")
+                    .nick("Largest frame")
+                    .blurb(
+                        "Bytes that no frame exceeds, whatever the picture, the quality and the bit rate (0 = no limit). A frame that would is \
+                         coded again, coarser, up to five times; the smallest possible value depends on the size of the picture, and the error \
+                         about one that is too small names it",
+                    )
                     .default_value(DEFAULT_MAX_FRAME_BYTES)
                     .mutable_playing()
                     .build(),
@@ -183,6 +197,16 @@ impl ObjectImpl for LicEnc {
                     .default_value(DEFAULT_RDO)
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecString::builder("roi")
+                    .nick("Regions of interest")
+                    .blurb(
+                        "Parts of the picture that get more of the bytes: \"x,y,width,height[,delta-qp];...\" in pixels; a delta QP of -6, the \
+                         default, makes an error count four times there, one above 0 less than elsewhere. Beside GstVideoRegionOfInterestMeta on \
+                         buffers, whose parameter roi/licenc may have an integer delta-qp",
+                    )
+                    .default_value(Some(""))
+                    .mutable_playing()
+                    .build(),
             ]
         });
         PROPERTIES.as_ref()
@@ -203,6 +227,13 @@ impl ObjectImpl for LicEnc {
             "slices" => settings.slices = value.get().expect(CHECKED),
             "inter" => settings.inter = value.get().expect(CHECKED),
             "rdo" => settings.rdo = value.get().expect(CHECKED),
+            "roi" => {
+                settings.roi = value.get::<Option<String>>().expect(CHECKED).unwrap_or_default();
+                settings.regions = roi::parse(&settings.roi);
+                if let Err(text) = &settings.regions {
+                    gst::error!(CAT, imp = self, "{text}");
+                }
+            }
             name => gst::error!(CAT, imp = self, "no property {name}"),
         }
     }
@@ -221,6 +252,7 @@ impl ObjectImpl for LicEnc {
             "slices" => settings.slices.to_value(),
             "inter" => settings.inter.to_value(),
             "rdo" => settings.rdo.to_value(),
+            "roi" => settings.roi.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -267,6 +299,9 @@ impl VideoEncoderImpl for LicEnc {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
+        if let Err(text) = &settings.regions {
+            return Err(gst::error_msg!(gst::LibraryError::Settings, ("{text}")));
+        }
         let pack = Pack::open(&settings.model).map_err(|e| stream::error_message(&e))?;
         gst::info!(CAT, imp = self, "backend {:?}: taking the CPU; model pack {:?}", settings.backend, pack.name());
         *lock(&self.pack) = Some(pack);
@@ -324,7 +359,7 @@ impl VideoEncoderImpl for LicEnc {
         let latency = stream::latency(info.fps());
         instance.set_latency(latency, latency);
 
-        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key });
+        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key, refused: None });
         self.parent_set_format(input)
     }
 
@@ -339,7 +374,7 @@ impl VideoEncoderImpl for LicEnc {
     fn handle_frame(&self, mut frame: gst_video::VideoCodecFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
         let force_key = frame.flags().contains(gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME);
         let buffer = frame.input_buffer().ok_or(gst::FlowError::Error)?;
-        match self.encode(buffer, force_key)? {
+        match self.encode(buffer, frame.pts(), force_key)? {
             Some(packet) => {
                 if packet.key {
                     frame.set_flags(gst_video::VideoCodecFrameFlags::SYNC_POINT);
@@ -393,19 +428,21 @@ impl LicEnc {
     }
 
     /// None: the buffer does not hold the picture that its caps promise.
-    fn encode(&self, buffer: &gst::BufferRef, force_key: bool) -> Result<Option<Packet>, gst::FlowError> {
-        let settings = lock(&self.settings).for_codec();
+    fn encode(&self, buffer: &gst::BufferRef, pts: Option<gst::ClockTime>, force_key: bool) -> Result<Option<Packet>, gst::FlowError> {
+        let (settings, regions) = {
+            let settings = lock(&self.settings);
+            (settings.for_codec(), settings.regions.clone().unwrap_or_default())
+        };
         let lost = std::mem::take(&mut *lock(&self.lost));
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        if *state.encoder.settings() != settings {
+        if *state.encoder.settings() != settings && state.refused.as_ref() != Some(&settings) {
             gst::info!(CAT, imp = self, "from this frame on: {settings:?}");
-            if let Err(e) = state.encoder.set_settings(settings) {
-                // What was asked for before goes on.
-                gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{e}"));
-                let mut settings = lock(&self.settings);
-                settings.max_frame_bytes = state.encoder.settings().max_frame_bytes;
-            }
+            state.refused = state.encoder.set_settings(settings.clone()).err().map(|e| {
+                gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{e}; going on with the settings before"));
+                lock(&self.settings).max_frame_bytes = state.encoder.settings().max_frame_bytes;
+                settings
+            });
         }
         for number in lost {
             state.encoder.frame_lost(number);
@@ -423,8 +460,11 @@ impl LicEnc {
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &state.video_info) else { return Ok(None) };
         let Some(planes) = stream::planes(&mapped, state.format) else { return Ok(None) };
         let coded = RawFrame::new(state.format, state.stream.width, state.stream.height, &planes)
-            .map(|f| buffer.pts().map_or(f.clone(), |t| f.at(t.into())))
-            .and_then(|f| state.encoder.encode(&f, state.force_key))
+            .and_then(|f| {
+                let regions = [regions, roi::of_buffer(buffer)].concat();
+                let f = pts.map_or(f.clone(), |t| f.at(t.into()));
+                state.encoder.encode_with(&f, &FrameParams { key: state.force_key, regions })
+            })
             .map_err(|e| {
                 self.post_error_message(stream::error_message(&e));
                 gst::FlowError::Error
@@ -433,9 +473,10 @@ impl LicEnc {
         gst::trace!(
             CAT,
             imp = self,
-            "frame {}: {} bytes, key {}, recovery {}, refers to {:?}",
+            "frame {}: {} bytes after {} attempts, key {}, recovery {}, refers to {:?}",
             coded.number,
             coded.data.len(),
+            coded.attempts,
             coded.key,
             coded.recovery,
             coded.references

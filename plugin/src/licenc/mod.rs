@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod roi;
 
 glib::wrapper! {
     pub struct LicEnc(ObjectSubclass<imp::LicEnc>) @extends gst_video::VideoEncoder, gst::Element, gst::Object;

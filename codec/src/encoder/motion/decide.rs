@@ -48,7 +48,7 @@ impl Job<'_> {
                 .iter()
                 .enumerate()
                 .map(|(i, b)| {
-                    let worth = self.exchange * self.lambda * Prices::of(&b.vectors).coding;
+                    let worth = self.exchange * self.lambda / self.weight(i) * Prices::of(&b.vectors).coding;
                     let coded = self.excess[i] * self.exchange * io.error[i] + worth * (io.bits[i] + 4.0);
                     if b.mode != Mode::Copy && moved.copy_error[i] < coded { Block { mode: Mode::Copy, ..*b } } else { *b }
                 })
@@ -59,7 +59,7 @@ impl Job<'_> {
                 (latents, io) = self.attempt_motion(p, tracks, moved, &better);
             }
         }
-        let copied = (0..latents.skip.len()).filter(|&p| latents.skip[p]).map(|p| moved.copy_error[p]).sum();
+        let copied = (0..latents.skip.len()).filter(|&p| latents.skip[p]).map(|p| self.weight(p) * moved.copy_error[p]).sum();
         self.coded(SliceKind::Motion { distance }, latents, io, copied)
     }
 
@@ -75,7 +75,8 @@ impl Job<'_> {
         (0..n)
             .map(|p| {
                 let copy = Block { mode: Mode::Copy, vectors: moved.vectors[p] };
-                let worth = self.exchange * self.lambda * Prices::of(&copy.vectors).coding;
+                let lambda = self.lambda / self.weight(p);
+                let worth = self.exchange * lambda * Prices::of(&copy.vectors).coding;
                 if !moved.candidates[p] {
                     return copy;
                 }
@@ -93,7 +94,7 @@ impl Job<'_> {
                 let (mut error, mut bits) = (0.0, 2.0);
                 for (y, b) in y.iter().zip(base) {
                     let d = (y - b).abs();
-                    if 2.0 * d - 1.0 > self.lambda * price && d > 0.5 {
+                    if 2.0 * d - 1.0 > lambda * price && d > 0.5 {
                         let e = d - d.round();
                         error += e * e;
                         bits += price + 1.0 + 2.0 * d.log2().max(0.0);
@@ -110,7 +111,13 @@ impl Job<'_> {
             .collect()
     }
 
-    fn attempt_motion(&self, p: &MotionPrior, tracks: &Tracks, moved: &Moved, blocks: &[Block]) -> (Latents, Writer<'_>) {
+    pub(in crate::encoder) fn attempt_motion(
+        &self,
+        p: &MotionPrior,
+        tracks: &Tracks,
+        moved: &Moved,
+        blocks: &[Block],
+    ) -> (Latents, Writer<'_>) {
         let (m, shape) = (self.walk.prior.channels, self.walk.shape);
         let mut target = vec![0f32; self.y.len()];
         let mut x = vec![0i16; blocks.len() * 2 * m];
@@ -131,7 +138,7 @@ impl Job<'_> {
                 let track = self.walk.prior.in_steps(&tracks.latents[source * m..][..m], self.walk.step);
                 let row = &mut x[q * 2 * m..][..2 * m];
                 for i in 0..m {
-                    row[i] = if b.mode == Mode::Copy { 0 } else { self.likely(target[q * m + i], 0) };
+                    row[i] = if b.mode == Mode::Copy { 0 } else { self.likely(q, target[q * m + i], 0) };
                     row[m + i] = mean_to_activation(track[i]);
                 }
             }
@@ -139,7 +146,8 @@ impl Job<'_> {
         let z = p.inter.hyper.analyse(self.walk.kernels, &x, shape, &cells);
         let mut io = Writer::new(self, &[], blocks.to_vec(), &z);
         io.y = Cow::Owned(target);
-        io.lambda = Cow::Owned(blocks.iter().map(|b| self.lambda * Prices::of(&b.vectors).symbols).collect());
+        io.lambda =
+            Cow::Owned(blocks.iter().enumerate().map(|(p, b)| self.lambda / self.weight(p) * Prices::of(&b.vectors).symbols).collect());
         let latents = self.walk.motion(tracks, &p.inter, &mut io);
         (latents, io)
     }

@@ -12,7 +12,6 @@ pub(super) use outcome::Outcome;
 use crate::held::HeldFrame;
 use crate::motion::{self, Base, Exact};
 use crate::prior::Kernels;
-use lic_kernels::Level;
 use lic_kernels::motion::{Quarters, SearchPlane, Vector, block_error};
 use lic_kernels::planes::Planes;
 use std::ops::Range;
@@ -113,7 +112,7 @@ impl Plan {
     ) -> Plan {
         let Kernels { level, threads } = kernels;
         search.refill(level, &picture.y, picture.width, picture.height);
-        let w = layout.columns;
+        let (w, h) = (layout.columns, layout.rows);
         let pair = search::Pair { level, current, search, prices };
         let cut = |s: &Strip| s.rows.clone().step_by(BAND).map(|y| y..(y + BAND).min(s.rows.end)).collect::<Vec<_>>();
         let bands: Vec<_> = layout.strips.iter().flat_map(|s| cut(s).into_iter().map(move |rows| (rows, s))).collect();
@@ -127,7 +126,7 @@ impl Plan {
         let (vectors, left): (Vec<_>, Vec<_>) = parts.concat().into_iter().unzip();
         let slices: Vec<_> = layout.parts().into_iter().map(|rows| (rows, Some(picture))).collect();
         let prediction = motion::compensate(level, &slices, &vectors, layout.alone, threads).expect("there is a reference");
-        let copy_error = copy_error(level, current, &prediction, layout);
+        let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
         let copies = |(p, &error): (usize, &f32)| {
             let error = error / prices.bit;
             if vectors[p] == Quarters::default() { error <= LEAST_BITS_STILL || calm.copies(p, error) } else { error <= LEAST_BITS }
@@ -147,33 +146,12 @@ impl Plan {
         }
     }
 
-    /// The same without motion.
-    pub fn stand_still(&mut self, level: Level, current: &Planes, picture: &Planes, layout: &Layout, threads: usize) {
-        self.vectors.fill(Quarters::default());
-        self.left.fill(0);
-        let slices: Vec<_> = layout.parts().into_iter().map(|rows| (rows, Some(picture))).collect();
-        self.prediction = motion::compensate(level, &slices, &self.vectors, layout.alone, threads).expect("there is a reference");
-        self.copy_error = copy_error(level, current, &self.prediction, layout);
-        self.candidates = self.copy_error.iter().map(|e| *e > LEAST_BITS_STILL * self.bit).collect();
-        layout
-            .strips
-            .iter()
-            .filter(|s| s.anew)
-            .for_each(|s| self.candidates[s.rows.start * layout.columns..s.rows.end * layout.columns].fill(true));
-        self.base = Base::default();
-    }
-
     /// Fills in `base`.
     pub fn analyse(&mut self, exact: &Exact, layout: &Layout) -> crate::error::Result<()> {
         let (w, mut map) = (layout.columns, self.candidates.clone());
         layout.strips.iter().filter(|s| s.anew).for_each(|s| map[s.rows.start * w..s.rows.end * w].fill(false));
         layout.parts().into_iter().try_for_each(|rows| exact.analyse_at(&self.prediction, rows, &map, &mut self.base))
     }
-}
-
-fn copy_error(level: Level, current: &Planes, prediction: &Planes, layout: &Layout) -> Vec<f32> {
-    let w = layout.columns;
-    (0..w * layout.rows).map(|p| block_error(level, current, prediction, p % w, p / w)).collect()
 }
 
 /// Rows that are searched one after the other; bands of them in parallel.
