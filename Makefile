@@ -1,7 +1,7 @@
 # Every recipe is one script; scripts/env.sh says where things lie. Results: demo/ and docs/results/.
 DATA ?= ../shared/data
 
-.PHONY: help setup build install test lint demo test-camera test-arm soak memcheck fuzz bench bench-speed clean
+.PHONY: help setup build install test lint demo test-camera test-arm package test-package soak memcheck fuzz bench bench-speed clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
@@ -29,6 +29,12 @@ test-camera:    ## the verbatim camera line on a real V4L2 device, in a QEMU gue
 
 test-arm:       ## kernels and codec for 64-bit ARM, under qemu-user: NEON twins, golden streams, real clips
 	@scripts/setup arm && scripts/build && scripts/test-arm "$(DATA)"
+
+package:        ## Debian packages for amd64 and arm64, with ONNX Runtime and licence texts
+	@scripts/setup arm package && scripts/package amd64 arm64
+
+test-package: package ## the amd64 one in a clean Debian made by debootstrap, the arm64 one under qemu-user
+	@scripts/test-package && scripts/test-package arm64
 
 soak:           ## a million mutants, then an hour of sending with a receiver restarted each minute (SOAK_MINUTES=60); log in docs/results
 	@scripts/setup demo && scripts/build && scripts/soak

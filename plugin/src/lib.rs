@@ -2,6 +2,7 @@
 
 use gst::glib;
 
+mod foreign;
 pub mod frame_meta;
 mod licdec;
 mod licenc;

@@ -13,7 +13,8 @@ pub struct Runtime {
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Looks for libonnxruntime: `$ORT_DYLIB_PATH`, beside this library, `~/.cache/lic/onnxruntime`, system folders.
+    /// Looks for libonnxruntime: `$ORT_DYLIB_PATH`, beside this library or in `../lic` from there,
+    /// `~/.cache/lic/onnxruntime`, system folders.
     /// The error says what to install.
     pub fn find() -> Result<Runtime> {
         let mut loaded = LOADED.lock().unwrap_or_else(|e| e.into_inner());
@@ -51,6 +52,8 @@ fn candidates() -> Vec<PathBuf> {
         return vec![p.into()]; // a user's explicit choice is never overruled
     }
     let mut folders: Vec<PathBuf> = own_folder().into_iter().collect();
+    // Where a package puts it: in `lic`, beside the folder of plugins.
+    folders.extend(own_folder().and_then(|f| Some(f.parent()?.join("lic"))));
     if let Some(home) = std::env::var_os("HOME") {
         folders.push(Path::new(&home).join(".cache/lic/onnxruntime"));
     }

@@ -1,3 +1,4 @@
+use crate::foreign;
 use crate::stream::{self, KeyRequests, lock};
 use gst::glib;
 use gst::subclass::prelude::*;
@@ -185,6 +186,9 @@ impl VideoDecoderImpl for LicDec {
         let decoder = Runtime::find().and_then(|r| Decoder::new(&r, threads)).map_err(|e| stream::error_message(&e))?;
         *lock(&self.state) =
             Some(State { decoder, input: None, output: None, newest: None, dropped: 0, key_requests: KeyRequests::default() });
+        if let Some(text) = self.obj().static_pad("sink").and_then(|pad| foreign::warning(&pad)) {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
+        }
         self.parent_start()
     }
 

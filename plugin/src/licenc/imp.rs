@@ -1,4 +1,5 @@
 use super::{Backend, Inter, roi};
+use crate::foreign;
 use crate::frame_meta::{self, FrameMeta};
 use crate::stream::{self, lock};
 use gst::glib;
@@ -305,6 +306,9 @@ impl VideoEncoderImpl for LicEnc {
         let pack = Pack::open(&settings.model).map_err(|e| stream::error_message(&e))?;
         gst::info!(CAT, imp = self, "backend {:?}: taking the CPU; model pack {:?}", settings.backend, pack.name());
         *lock(&self.pack) = Some(pack);
+        if let Some(text) = self.obj().static_pad("src").and_then(|pad| foreign::warning(&pad)) {
+            gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
+        }
         self.parent_start()
     }
 

@@ -88,5 +88,7 @@ impl From<Reliability> for lic_transport::Reliability {
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    gst::Element::register(Some(plugin), "zenohsink", gst::Rank::NONE, ZenohSink::static_type())
+    // The second name: see `foreign`.
+    gst::Element::register(Some(plugin), "zenohsink", gst::Rank::NONE, ZenohSink::static_type())?;
+    gst::Element::register(Some(plugin), "liczenohsink", gst::Rank::NONE, ZenohSink::static_type())
 }

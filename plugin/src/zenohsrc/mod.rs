@@ -10,5 +10,7 @@ glib::wrapper! {
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    gst::Element::register(Some(plugin), "zenohsrc", gst::Rank::NONE, ZenohSrc::static_type())
+    // The second name: see `foreign`.
+    gst::Element::register(Some(plugin), "zenohsrc", gst::Rank::NONE, ZenohSrc::static_type())?;
+    gst::Element::register(Some(plugin), "liczenohsrc", gst::Rank::NONE, ZenohSrc::static_type())
 }
