@@ -92,6 +92,13 @@ pub fn colorimetry(c: &Colour) -> Option<gst_video::VideoColorimetry> {
     })
 }
 
+/// Of the RGB pictures that are made of such YUV.
+pub fn rgb_colorimetry(c: &Colour) -> gst_video::VideoColorimetry {
+    use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
+    let (transfer, primaries) = (VideoTransferFunction::from_iso(c.transfer.into()), VideoColorPrimaries::from_iso(c.primaries.into()));
+    gst_video::VideoColorimetry::new(VideoColorRange::Range0_255, VideoColorMatrix::Rgb, transfer, primaries)
+}
+
 /// The raw formats that the codec reads, by GStreamer's name. Alpha is ignored.
 pub const RAW_FORMATS: [(gst_video::VideoFormat, RawFormat); 17] = {
     use gst_video::VideoFormat as V;
@@ -115,6 +122,17 @@ pub const RAW_FORMATS: [(gst_video::VideoFormat, RawFormat); 17] = {
         (V::Abgr, RawFormat::Xbgr),
     ]
 };
+
+/// Why licenc does not take these caps, for the person who has to mend it; None if that is no raw format's fault.
+pub fn refused_format(caps: &gst::CapsRef) -> Option<String> {
+    let format = gst_video::VideoInfo::from_caps(caps).ok()?.format_info();
+    if format.format() == gst_video::VideoFormat::Encoded || raw_format(format.format()).is_some() {
+        return None;
+    }
+    let bits = format.depth().iter().max().copied().unwrap_or(8);
+    let why = if bits > 8 { format!("samples of {bits} bits") } else { "a layout that it does not read".into() };
+    Some(format!("licenc codes 8 bits a sample in I420, NV12, YUY2, RGB and the like; {format} has {why}: put videoconvert before licenc"))
+}
 
 pub fn raw_format(format: gst_video::VideoFormat) -> Option<RawFormat> {
     RAW_FORMATS.iter().find(|f| f.0 == format).map(|f| f.1)
@@ -162,6 +180,41 @@ pub fn planes_mut<'a>(
     Some(ranges.into_iter().map(|(p, stride, len)| (unsafe { std::slice::from_raw_parts_mut(p, len) }, stride)).collect())
 }
 
+/// The pad of an element that feeds a sink pad, through the walls of bins.
+pub fn feeding(sink: &gst::Pad) -> Option<gst::Pad> {
+    let mut at = sink.peer()?;
+    loop {
+        at = match at.downcast::<gst::GhostPad>().map_err(|p| p.downcast::<gst::ProxyPad>()) {
+            Ok(ghost) => ghost.target()?,
+            Err(Ok(inner)) => inner.internal()?.peer()?,
+            Err(Err(pad)) => return Some(pad),
+        };
+    }
+}
+
+/// The element that a pad's stream begins at, as in a launch line, and the caps that it can give.
+pub fn source_of(sink: &gst::Pad) -> (String, gst::Caps) {
+    let mut first = feeding(sink);
+    // More elements in a row than any pipeline has, so that a loop ends.
+    for _ in 0..1000 {
+        let element = first.as_ref().and_then(|p| p.parent_element());
+        match element.and_then(|e| e.sink_pads().into_iter().next()).and_then(|p| feeding(&p)) {
+            Some(before) => first = Some(before),
+            None => break,
+        }
+    }
+    let source = first.as_ref().and_then(|p| p.parent_element()).map_or("...".into(), |e| launch_name(&e));
+    (source, first.map_or_else(gst::Caps::new_any, |p| p.query_caps(None)))
+}
+
+fn launch_name(element: &gst::Element) -> String {
+    let name = element.factory().map_or_else(|| element.name(), |f| f.name());
+    let device = element.find_property("device").filter(|p| p.value_type() == String::static_type());
+    let device =
+        device.filter(|p| p.flags().contains(gst::glib::ParamFlags::READABLE)).and_then(|_| element.property::<Option<String>>("device"));
+    device.map_or(name.to_string(), |d| format!("{name} device={d}"))
+}
+
 /// The latency of an element that codes each frame at once: it holds none back, but coding takes time.
 pub fn latency(fps: gst::Fraction) -> gst::ClockTime {
     let frame = gst::ClockTime::SECOND.mul_div_floor(fps.denom().max(1) as u64, fps.numer().max(1) as u64);
@@ -174,7 +227,7 @@ pub fn error_message(error: &Error) -> gst::ErrorMessage {
     match error {
         Error::Runtime(_) => gst::error_msg!(gst::LibraryError::Init, ("{text}")),
         Error::Pack(_) | Error::UnknownPack { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{text}")),
-        Error::Unsupported(_) => gst::error_msg!(gst::StreamError::Format, ("{text}")),
+        Error::Unsupported(_) | Error::TooLarge { .. } => gst::error_msg!(gst::StreamError::Format, ("{text}")),
         Error::Damaged(_) | Error::MissingReference { .. } => gst::error_msg!(gst::StreamError::Decode, ("{text}")),
     }
 }

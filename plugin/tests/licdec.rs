@@ -62,10 +62,24 @@ fn downstream_chooses_the_format() {
         d.push(s.frames[0].clone()).unwrap();
         let out = d.pull().unwrap();
         let i = VideoInfo::from_caps(&caps_of(&d)).unwrap();
+        if i.is_rgb() {
+            // Colours beyond RGB's are cut off: as another would make it of the same planes.
+            let mut planes = decoder(&s.caps);
+            planes.push(s.frames[0].clone()).unwrap();
+            let (shown, planes) = (planes.pull().unwrap(), VideoInfo::from_caps(&caps_of(&planes)).unwrap());
+            assert_eq!(i.colorimetry().matrix(), gst_video::VideoColorMatrix::Rgb);
+            return (i.format(), [psnr(&convert(&shown, &planes, &i), &out, &i)[0]; 3].to_vec());
+        }
         let i420 = info(VideoFormat::I420, W, H);
         (i.format(), psnr(&common::i420(W, H, 0), &convert(&out, &i, &i420), &i420))
     };
-    for (takes, gives) in [("{NV12,GRAY8,I420}", VideoFormat::I420), ("{GRAY8,NV12}", VideoFormat::Nv12), ("GRAY8", VideoFormat::Gray8)] {
+    for (takes, gives) in [
+        ("{NV12,GRAY8,I420}", VideoFormat::I420),
+        ("{GRAY8,NV12}", VideoFormat::Nv12),
+        ("{GRAY8,BGR,RGB}", VideoFormat::Rgb),
+        ("BGR", VideoFormat::Bgr),
+        ("GRAY8", VideoFormat::Gray8),
+    ] {
         let (format, p) = of(&s, takes);
         assert_eq!(format, gives);
         assert!(p[0] > 30.0 && (gives == VideoFormat::Gray8 || p[1].min(p[2]) > 30.0), "{takes}: {p:?}");
@@ -301,7 +315,6 @@ fn damaged_streams() {
     assert!(shown > 60, "{shown} pictures shown in damaged groups");
 }
 
-/// Bits flipped in payloads alone, checksums of headers repaired: the checksum of the latents must catch them.
 /// What is damaged or missing is shown, and said to be so; what is not is as it would have been.
 #[test]
 fn losses_are_concealed_if_asked_for() {
@@ -344,6 +357,7 @@ fn losses_are_concealed_if_asked_for() {
     }
 }
 
+/// Bits flipped in payloads alone: the checksum of the latents must catch them.
 #[test]
 fn damaged_payloads() {
     let s = stream(8, 8);
@@ -535,6 +549,31 @@ fn a_pack_that_is_not_here() {
     assert_eq!(d.push(with_bytes(&s.frames[0], bitstream::write_frame(&other))), Err(gst::FlowError::Error));
     let text = message(&bus).unwrap();
     assert!(text.contains("elsewhere") && text.contains("abab"), "{text}");
+}
+
+/// Refused before anything is shown, dropped after: what was there goes on.
+#[test]
+fn pictures_larger_than_max_pixels() {
+    let (small, large) = (stream(0, 4), coded("licenc", 96, 64, 4..6));
+    let of = |most: u32, s: &Stream| {
+        let mut d = harness(&format!("licdec max-pixels={most}"));
+        d.set_src_caps(s.caps.clone());
+        let bus = watch(&d.element().unwrap());
+        (d, bus)
+    };
+    let (mut d, bus) = of(W * H - 1, &small);
+    assert_eq!(d.push(small.frames[0].clone()), Err(gst::FlowError::Error));
+    let text = message(&bus).unwrap();
+    assert!(text.contains("80x64") && text.contains("max-pixels allows 5119"), "{text}");
+
+    let (mut d, bus) = of(W * H, &small);
+    let truth = truth(&small);
+    for f in small.frames[..2].iter().chain(&large.frames).chain(&small.frames[2..]) {
+        d.push(f.clone()).unwrap();
+    }
+    // The last two have earlier times than what was dropped, which no more than that took.
+    assert_eq!(assert_whole(&mut d, &bus, &truth), [0, 1, 2, 3].map(time));
+    assert!(message(&bus).is_none());
 }
 
 #[test]
