@@ -135,8 +135,14 @@ impl Decoder {
 
     fn decode_here(&mut self, data: &[u8]) -> Result<Decoded> {
         let header = bitstream::parse_header(data)?;
-        if let Some(info) = header.stream {
-            self.start(&header, info)?;
+        if let Some(info) = header.stream
+            && let Err(e) = self.start(&header, info)
+        {
+            // The frames after it belong to a stream that is not decoded here.
+            if header.key {
+                self.reset();
+            }
+            return Err(e);
         }
         let (threads, kernels) = (self.threads.count(), self.kernels);
         let Some(stream) = &mut self.stream else {

@@ -16,7 +16,7 @@ const OUTPUT_FORMATS: [gst_video::VideoFormat; 5] = {
 };
 
 const DEFAULT_THREADS: u32 = 0;
-const DEFAULT_CONCEAL: bool = false;
+const DEFAULT_CONCEAL: bool = true;
 const DEFAULT_MAX_PIXELS: u32 = lic_codec::decoder::MAX_PIXELS as u32;
 
 type InputState = gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>;
@@ -119,7 +119,8 @@ impl ObjectImpl for LicDec {
                     .nick("Conceal losses")
                     .blurb(
                         "Show frames of which something is damaged or missing: that part from the last whole picture, moved as what lies \
-                         around it. Their buffers have the flag CORRUPTED (false = show nothing that is not as it was sent)",
+                         around it. Their buffers have the flag CORRUPTED, and a key frame is asked for all the same (false = show nothing that is not as it \
+                         was sent)",
                     )
                     .default_value(DEFAULT_CONCEAL)
                     .mutable_playing()
