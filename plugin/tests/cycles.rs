@@ -82,23 +82,25 @@ fn two_hundred_lives() {
         }
     });
 
-    // `threads` is how many there are, in each of the two pools; one does without.
+    // `threads` is how many there are, in each of two pools and, with the caller's, in ONNX Runtime, whose threads have the name of whoever
+    // made its session; one does without.
+    let settled = || {
+        while workers() > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
     for n in [1, 3] {
-        let expected = if n == 1 { 0 } else { 2 * n };
-        let settled = || {
-            while workers() > 0 {
-                std::thread::sleep(std::time::Duration::from_millis(5))
-            }
-        };
+        let expected = if n == 1 { 0..=0 } else { 2 * n..=3 * n - 1 };
         settled();
         let mut e = encoder(&format!("licenc threads={n}"), w, h);
         e.push(pictures[0].clone()).unwrap();
-        assert_eq!(workers(), expected);
+        assert!(expected.contains(&workers()), "{n}: {}", workers());
         drop(e);
         settled();
         let mut d = harness(&format!("licdec threads={n}"));
         d.set_src_caps(s.caps.clone());
         d.push(s.frames[0].clone()).unwrap();
-        assert_eq!(workers(), expected);
+        assert!(expected.contains(&workers()), "{n}: {}", workers());
+        drop(d);
     }
 }

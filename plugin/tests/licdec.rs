@@ -63,12 +63,9 @@ fn downstream_chooses_the_format() {
         let out = d.pull().unwrap();
         let i = VideoInfo::from_caps(&caps_of(&d)).unwrap();
         if i.is_rgb() {
-            // Colours beyond RGB's are cut off: as another would make it of the same planes.
-            let mut planes = decoder(&s.caps);
-            planes.push(s.frames[0].clone()).unwrap();
-            let (shown, planes) = (planes.pull().unwrap(), VideoInfo::from_caps(&caps_of(&planes)).unwrap());
+            // Colours beyond RGB's are cut off: pictures are compared in the test after this one.
             assert_eq!(i.colorimetry().matrix(), gst_video::VideoColorMatrix::Rgb);
-            return (i.format(), [psnr(&convert(&shown, &planes, &i), &out, &i)[0]; 3].to_vec());
+            return (i.format(), vec![f64::INFINITY; 3]);
         }
         let i420 = info(VideoFormat::I420, W, H);
         (i.format(), psnr(&common::i420(W, H, 0), &convert(&out, &i, &i420), &i420))
@@ -86,6 +83,35 @@ fn downstream_chooses_the_format() {
     }
     assert_eq!(of(&grey, "{I420,NV12,GRAY8}").0, VideoFormat::Gray8);
     assert_eq!(of(&grey, "{I420,NV12}").0, VideoFormat::I420);
+}
+
+/// All the same picture, with lines that end where they must.
+#[test]
+fn every_output_format_at_an_odd_size() {
+    let (w, h) = (175, 143);
+    let s = coded("licenc", w, h, 0..1);
+    let of = |format: VideoFormat, strides: bool| {
+        let mut d = Harness::new("licdec");
+        if strides {
+            d.add_propose_allocation_meta(gst_video::VideoMeta::meta_api(), None);
+        }
+        d.play();
+        d.set_sink_caps(gst_video::VideoCapsBuilder::new().format(format).build());
+        d.set_src_caps(s.caps.clone());
+        d.push(s.frames[0].clone()).unwrap();
+        let out = d.pull().unwrap();
+        (out, VideoInfo::from_caps(&caps_of(&d)).unwrap())
+    };
+    let (planes, i420) = of(VideoFormat::I420, false);
+    for format in [VideoFormat::I420, VideoFormat::Nv12, VideoFormat::Gray8, VideoFormat::Rgb, VideoFormat::Bgr] {
+        for strides in [false, true] {
+            let (out, i) = of(format, strides);
+            let p = psnr(&convert(&planes, &i420, &i), &out, &i);
+            println!("{format}: {p:.1?} dB");
+            // GStreamer smoothes chroma before it makes RGB of it.
+            assert!(p.iter().all(|p| *p > if i.is_rgb() { 33.0 } else { 100.0 }), "{format}: {p:?}");
+        }
+    }
 }
 
 #[test]

@@ -79,27 +79,42 @@ fn sizes() {
     }
 }
 
-/// Where the planes lie is what GstVideoMeta says.
+/// Where the planes lie is what GstVideoMeta says: lines with room behind them, planes with room between them, and the part of a larger
+/// picture that begins at some offset.
 #[test]
 fn strides_and_offsets_of_video_meta() {
     let (w, h) = (175, 143);
-    let tight = coded("licenc", w, h, 0..1).frames.remove(0);
-    let (source, i) = (bytes(&i420(w, h, 0)), info(VideoFormat::I420, w, h));
-    let (strides, offsets) = ([256, 130, 131, 0], [1000, 50_000, 70_001, 0]);
-    let mut data = vec![7u8; 90_000];
-    for p in 0..3 {
-        let (width, height) = (i.comp_width(p as u8) as usize, i.comp_height(p as u8) as usize);
-        for y in 0..height {
-            let from = &source[i.offset()[p] + y * i.stride()[p] as usize..][..width];
-            data[offsets[p] + y * strides[p] as usize..][..width].copy_from_slice(from);
+    for format in FORMATS {
+        let i = info(format, w, h);
+        let code = |buffer: gst::Buffer| {
+            let mut e = harness("licenc");
+            e.set_src_caps(i.to_caps().unwrap());
+            e.push(buffer).unwrap();
+            bytes(&e.pull().unwrap())
+        };
+        let source = picture(format, w, h, 0);
+        let tight = code(source.clone());
+        let source = bytes(&source);
+        let lines =
+            |p: usize| (0..i.n_components()).find(|c| i.format_info().plane()[*c as usize] == p as u32).map(|c| i.comp_height(c as u8));
+        for (room, between, first) in [(0, 1000, 0), (81, 0, 7), (512, 4099, 1000)] {
+            let (mut data, mut offsets, mut strides) = (vec![7u8; first], vec![], vec![]);
+            for p in 0..i.n_planes() as usize {
+                let (from, lines) = (i.stride()[p] as usize, lines(p).unwrap() as usize);
+                offsets.push(data.len());
+                strides.push(i.stride()[p] + room);
+                for line in source[i.offset()[p]..][..from * lines].chunks(from) {
+                    data.extend(line);
+                    data.extend(vec![200u8; room as usize]);
+                }
+                data.extend(vec![9u8; between]);
+            }
+            let mut buffer = gst::Buffer::from_mut_slice(data);
+            let flags = gst_video::VideoFrameFlags::empty();
+            gst_video::VideoMeta::add_full(buffer.get_mut().unwrap(), flags, format, w, h, &offsets, &strides).unwrap();
+            assert!(code(buffer) == tight, "{format}: {offsets:?} {strides:?}");
         }
     }
-    let mut buffer = gst::Buffer::from_mut_slice(data);
-    let flags = gst_video::VideoFrameFlags::empty();
-    gst_video::VideoMeta::add_full(buffer.get_mut().unwrap(), flags, VideoFormat::I420, w, h, &offsets[..3], &strides[..3]).unwrap();
-    let mut e = encoder("licenc", w, h);
-    e.push(buffer).unwrap();
-    assert_eq!(bytes(&e.pull().unwrap()), bytes(&tight));
 }
 
 #[test]
@@ -304,6 +319,12 @@ fn caps_change_in_the_stream() {
         let i = VideoInfo::from_caps(&caps_of(&h)).unwrap();
         assert_eq!((i.width(), i.height(), out.pts()), (width, height, Some(time(n))));
     }
+    // So do rate and shape, while the pictures go on.
+    h.set_src_caps_str("video/x-raw,format=I420,width=64,height=48,framerate=15/2,pixel-aspect-ratio=2/1,colorimetry=bt709");
+    h.push(i420(64, 48, 4)).unwrap();
+    h.pull().unwrap();
+    let i = VideoInfo::from_caps(&caps_of(&h)).unwrap();
+    assert_eq!((i.fps(), i.par(), i.colorimetry().to_string()), (gst::Fraction::new(15, 2), gst::Fraction::new(2, 1), "bt709".into()));
     // Another layout of the same picture is no new stream.
     let mut e = encoder("licenc", 64, 48);
     e.push(i420(64, 48, 0)).unwrap();
