@@ -109,17 +109,19 @@ fn frame() {
             (info.width, info.height) = (1 + 4 * *width as u32, 1 + 4 * *height as u32);
         }
         let stream = (flags & 2 != 0).then_some((&info, 1 + (flags >> 5), id, &name[..]));
-        let slice = |b: &[u8]| SliceSource {
-            kind: match b[0] & 3 {
-                0 => SliceKind::None,
-                1 => SliceKind::Latent { distance: 1 + (b[0] >> 2 & 7) },
-                _ => SliceKind::Motion { distance: 1 + (b[0] >> 2 & 7) },
-            },
-            groups: 1 + (b[0] >> 5),
-            copies: b[1] & 1 != 0,
-            hyper_rows: 1 + (b[1] >> 1 & 3) as u32,
-            payload: b[2..].to_vec(),
-        };
+        fn slice(b: &[u8]) -> SliceSource<'_> {
+            SliceSource {
+                kind: match b[0] & 3 {
+                    0 => SliceKind::None,
+                    1 => SliceKind::Latent { distance: 1 + (b[0] >> 2 & 7) },
+                    _ => SliceKind::Motion { distance: 1 + (b[0] >> 2 & 7) },
+                },
+                groups: 1 + (b[0] >> 5),
+                copies: b[1] & 1 != 0,
+                hyper_rows: 1 + (b[1] >> 1 & 3) as u32,
+                payload: b[2..].into(),
+            }
+        }
         let n = rest.len() / (1 + (flags >> 2 & 3) as usize);
         let slices: Vec<_> = rest.chunks(n.max(2)).filter(|c| c.len() > 1).map(slice).collect();
         if slices.is_empty() {

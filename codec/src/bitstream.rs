@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::info::{Colour, StreamInfo};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// First two bytes of every frame.
@@ -286,11 +287,11 @@ pub struct HeaderSource<'a> {
     pub stream: Option<(&'a StreamInfo, u8, [u8; 16], &'a str)>,
     /// See [`FrameHeader::clean`].
     pub clean: Option<u32>,
-    pub slices: &'a [SliceSource],
+    pub slices: &'a [SliceSource<'a>],
 }
 
 /// What a slice is written from.
-pub struct SliceSource {
+pub struct SliceSource<'a> {
     pub kind: SliceKind,
     /// Channel groups coded, 1 to 8.
     pub groups: u8,
@@ -298,7 +299,7 @@ pub struct SliceSource {
     pub copies: bool,
     /// Written in frames of a refresh cycle only.
     pub hyper_rows: u32,
-    pub payload: Vec<u8>,
+    pub payload: Cow<'a, [u8]>,
 }
 
 /// Header and payloads -> one frame.
@@ -411,8 +412,8 @@ mod tests {
         StreamInfo { width: 641, height: 479, fps: (30000, 1001), par: (4, 3), colour: Colour::BT709, grey: true }
     }
 
-    fn none(groups: u8, payload: Vec<u8>) -> SliceSource {
-        SliceSource { kind: SliceKind::None, groups, copies: false, hyper_rows: 1, payload }
+    fn none(groups: u8, payload: &'static [u8]) -> SliceSource<'static> {
+        SliceSource { kind: SliceKind::None, groups, copies: false, hyper_rows: 1, payload: payload.into() }
     }
 
     fn key() -> Vec<u8> {
@@ -423,7 +424,7 @@ mod tests {
             key: true,
             stream: Some((&i, 4, [9; 16], "tiny")),
             clean: None,
-            slices: &[none(8, vec![1, 2, 3]), none(3, vec![])],
+            slices: &[none(8, &[1, 2, 3]), none(3, &[])],
         })
     }
 
@@ -439,8 +440,13 @@ mod tests {
 
     #[test]
     fn inter_frames_name_their_references_once() {
-        let slice =
-            |distance, copies| SliceSource { kind: SliceKind::Latent { distance }, groups: 8, copies, hyper_rows: 1, payload: vec![5] };
+        let slice = |distance, copies| SliceSource {
+            kind: SliceKind::Latent { distance },
+            groups: 8,
+            copies,
+            hyper_rows: 1,
+            payload: Cow::Borrowed(&[5]),
+        };
         for (count, distance) in [(1, 1), (2, 2), (3, 8), (4, 1), (9, 3)] {
             let slices: Vec<_> = (0..count).map(|i| slice(distance, i == 1)).collect();
             let f = write_frame(&HeaderSource { number: 1, step: 63, key: false, stream: None, clean: None, slices: &slices });
@@ -457,8 +463,10 @@ mod tests {
     fn recovery_points_describe_the_stream_and_say_where_their_slices_lie() {
         let (i, kind) = (info(), SliceKind::Motion { distance: 1 });
         let write = |clean, rows: &[u32], recovery: bool| {
-            let slices: Vec<_> =
-                rows.iter().map(|&hyper_rows| SliceSource { kind, groups: 8, copies: false, hyper_rows, payload: vec![7] }).collect();
+            let slices: Vec<_> = rows
+                .iter()
+                .map(|&hyper_rows| SliceSource { kind, groups: 8, copies: false, hyper_rows, payload: Cow::Borrowed(&[7]) })
+                .collect();
             let stream = recovery.then_some((&i, 4, [9; 16], "tiny"));
             write_frame(&HeaderSource { number: 9, step: 3, key: false, stream, clean: Some(clean), slices: &slices })
         };

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crossbeam_channel::{Receiver, bounded};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Shared by its clones.
 #[derive(Clone)]
@@ -16,8 +16,8 @@ pub(crate) struct Threads {
 struct Pools {
     front: rayon::ThreadPool,
     /// For what was begun. A thread of the pool that waits for a part of its work takes up other work, which may wait for that which it was
-    /// at: so what is begun, and waits for nothing, has a pool of its own.
-    behind: rayon::ThreadPool,
+    /// at: so what is begun, and waits for nothing, has a pool of its own, made when it is first wanted. None: no more threads are to be had.
+    behind: OnceLock<Option<rayon::ThreadPool>>,
 }
 
 impl Threads {
@@ -25,11 +25,8 @@ impl Threads {
     pub fn new(wanted: u32) -> Result<Threads> {
         let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let count = if wanted == 0 { all() } else { (wanted as usize).min(256) };
-        let pool = |name: &'static str| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(move |i| format!("{name}-{i}")).build();
-            pool.map_err(|e| Error::Runtime(format!("no worker threads: {e}")))
-        };
-        let pools = (count > 1).then(|| Ok(Pools { front: pool("lic")?, behind: pool("lic-picture")? })).transpose()?;
+        let front = || pool("lic", count).map_err(|e| Error::Runtime(format!("no worker threads: {e}")));
+        let pools = (count > 1).then(|| Ok(Pools { front: front()?, behind: OnceLock::new() })).transpose()?;
         Ok(Threads { pools: pools.map(Arc::new), count })
     }
 
@@ -52,12 +49,17 @@ impl Threads {
             // Nobody may wait for it any more.
             let _ = done.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)));
         };
-        match &self.pools {
-            Some(pools) => pools.behind.spawn(work),
+        let behind = self.pools.as_ref().and_then(|p| p.behind.get_or_init(|| pool("lic-picture", self.count).ok()).as_ref());
+        match behind {
+            Some(pool) => pool.spawn(work),
             None => work(),
         }
         Begun(result)
     }
+}
+
+fn pool(name: &'static str, count: usize) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(move |i| format!("{name}-{i}")).build()
 }
 
 /// What [`Threads::begin`] began.

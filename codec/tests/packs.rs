@@ -156,11 +156,11 @@ fn damaged_float_networks_are_errors() {
         let frame = lic_codec::RawFrame::new(lic_codec::RawFormat::I420, 32, 32, &views).unwrap();
         assert!(matches!(e.encode(&frame, true), Err(Error::Runtime(_) | Error::Pack(_))));
     }
-    for missing in 0..4 {
+    for file in &FILES[..4] {
         let folder = Folder::new("missing");
-        std::fs::remove_file(folder.path.join(FILES[missing])).unwrap();
-        let Err(e) = folder.open() else { panic!("a pack without {}", FILES[missing]) };
-        assert!(e.to_string().contains(FILES[missing]), "{e}");
+        std::fs::remove_file(folder.path.join(file)).unwrap();
+        let Err(e) = folder.open() else { panic!("a pack without {file}") };
+        assert!(e.to_string().contains(file), "{e}");
     }
     drop(Decoder::new(&runtime(), 1).unwrap());
 }

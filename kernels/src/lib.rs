@@ -4,9 +4,13 @@
 pub mod depthwise;
 pub mod level;
 pub mod linear;
+#[cfg(target_arch = "aarch64")]
+mod linear_neon;
 #[cfg(target_arch = "x86_64")]
 mod linear_x86;
 pub mod motion;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod network;
 pub mod parallel;
 pub mod planes;

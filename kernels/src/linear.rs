@@ -85,6 +85,9 @@ impl Linear {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx2 | Level::AvxVnni => unsafe { crate::linear_x86::avx2(self, x, bias, out) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: every 64-bit ARM has NEON.
+            Level::Neon => unsafe { crate::linear_neon::apply(self, x, bias, out) },
             _ => self.scalar(x, bias, out),
         }
     }

@@ -564,7 +564,7 @@ fn a_pack_that_is_not_here() {
             groups: s.groups,
             copies: s.copies,
             hyper_rows: 1,
-            payload: data[s.range.clone()].to_vec(),
+            payload: data[s.range.clone()].into(),
         })
         .collect();
     let (info, held) = (h.stream.unwrap(), h.held.unwrap());

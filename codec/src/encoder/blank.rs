@@ -1,13 +1,13 @@
 //! Slices that say nothing: for frames that may not be larger.
 
 use super::motion::Moved;
-use super::slice::{Coded, Job};
+use super::slice::{Coded, Job, floats};
 use crate::bitstream::SliceKind;
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::Block;
 use crate::prior::MotionPrior;
-use crate::slice::{Reference, Tracks};
+use crate::slice::Tracks;
 use lic_kernels::motion::Quarters;
 use std::ops::Range;
 
@@ -22,11 +22,9 @@ impl Job<'_> {
 
     /// Latents of a held frame, all copied; `at`: the slice's positions.
     pub fn copy_latent(&self, frame: &HeldFrame, distance: u8, at: Range<usize>) -> Coded {
-        let m = self.walk.prior.channels;
-        let latents = &frame.latents[at.start * m..at.end * m];
-        let in_steps = self.walk.prior.in_steps(latents, self.walk.step);
-        let reference = Reference { latents, skip: &frame.skip[at], in_steps: &in_steps };
-        let float: Vec<f32> = in_steps.iter().map(|&v| v as f32 / 8.0).collect();
+        let in_steps = self.in_steps(frame, &at);
+        let reference = self.reference(frame, at, &in_steps);
+        let float = floats(&in_steps);
         let n = self.walk.shape.positions();
         let (latents, io) = self.attempt(&reference, &vec![true; n]);
         let copied: f32 = (0..n).map(|p| self.copy_error(p, &float)).sum();

@@ -173,8 +173,13 @@ impl Encoder {
         }
     }
 
-    /// Bytes of the smallest key frame that the settings allow, the longest header included: no frame has to be larger.
-    pub(super) fn least_frame(&self) -> usize {
+    /// The smallest [`max_frame_bytes`](super::Settings::max_frame_bytes) that slices, refresh and size of the picture allow: a key frame
+    /// that says nothing, the longest header included. No frame has to be larger.
+    pub fn least_frame_bytes(&self) -> usize {
+        self.threads.run(|| self.least_frame())
+    }
+
+    fn least_frame(&self) -> usize {
         let layout = self.layout(None);
         let work = Work::blank(layout, self.pack.prior.channels);
         let coded = (0..work.layout.strips.len()).map(|i| self.blank(&work, i)).collect::<Vec<_>>();

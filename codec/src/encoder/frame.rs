@@ -1,9 +1,9 @@
 //! One frame on its way through the encoder: motion and analysis once, then its slices at one step or, for a bit rate, at several.
 
+use super::Encoder;
 use super::motion::{Layout, Moved, Plan, Prices, Strip};
 use super::refresh::Band;
 use super::slice::{Coded, Job};
-use super::{Encoder, Inter};
 use crate::error::Result;
 use crate::held::HeldFrame;
 use crate::motion::Base;
@@ -38,6 +38,11 @@ impl Work {
     pub fn blank(layout: Layout, channels: usize) -> Work {
         let y = Base { values: vec![0.0; layout.columns * layout.rows * channels], known: Vec::new() };
         Work { layout, band: None, reference: None, plan: None, price: 1.0, y, whole: true }
+    }
+
+    /// Whether decoders may begin with it although it is no key frame.
+    pub fn begins_cycle(&self, key: bool) -> bool {
+        !key && self.band.as_ref().is_some_and(|b| b.first)
     }
 }
 
@@ -109,8 +114,8 @@ impl Part<'_> {
 
     /// To be compared with slices at another step of this frame: a bit is worth the same error there and here.
     fn priced_at(mut self, prior: &Prior, step: u8) -> Self {
-        if let (Some(_), Some(m), true) = (self.plan, &prior.motion, self.walk.step != step) {
-            self.lambda_kind = self.price * m.pixel_error[step as usize] * m.lambda[step as usize] / self.exchange;
+        if self.plan.is_some() && self.walk.step != step {
+            self.lambda_kind = self.price * prior.price(step) / self.exchange;
         }
         self
     }
@@ -138,12 +143,12 @@ impl Encoder {
         let pack = self.pack.clone();
         self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
         let mut plan = None;
-        if let (Some(number), Some(prior), Inter::Auto | Inter::Motion) = (reference, &pack.prior.motion, self.settings.inter) {
+        if let Some(number) = reference.filter(|_| self.moves()) {
             self.held.picture(number, &mut self.networks, layout.columns)?;
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
-                let bit = prior.pixel_error[likely.step as usize] * prior.lambda[likely.step as usize];
+                let bit = pack.prior.price(likely.step);
                 let prices = Prices { bit, vector_bit: likely.price * VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads.count() };

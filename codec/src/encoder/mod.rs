@@ -220,7 +220,7 @@ impl Encoder {
         if most > 0 || self.settings.bitrate > 0 {
             let shape = |s: &Settings| (s.slices, s.intra_refresh);
             if self.least == 0 || shape(&before) != shape(&self.settings) {
-                self.least = self.least_frame();
+                self.least = self.least_frame_bytes();
             }
             if (1..self.least).contains(&most) {
                 let least = self.least;
@@ -234,11 +234,6 @@ impl Encoder {
         }
         self.rate.set_target(self.settings.bitrate, self.least);
         Ok(())
-    }
-
-    /// The smallest [`Settings::max_frame_bytes`] that slices, refresh and size of the picture allow: a key frame that says nothing.
-    pub fn least_frame_bytes(&self) -> usize {
-        self.least_frame()
     }
 
     /// The number that the next frame gets.
@@ -290,7 +285,7 @@ impl Encoder {
         self.rate.arrive(frame.time.map(|t| t.as_nanos() as u64));
         let (rung, limits) = self.limits(key);
         let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
-        let hyper_rows = crate::latent_size(&self.info).1.div_ceil(2);
+        let hyper_rows = rows.div_ceil(2);
         let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
         let mut work = self.prepare(reference, band, self.fineness(rung))?;
         let fitted = match limits {
@@ -394,16 +389,16 @@ impl Encoder {
     /// The bytes of a frame.
     fn write(&self, number: u32, step: u8, coded: &[Coded], work: &Work) -> Vec<u8> {
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
-        let recovery = !key && work.band.as_ref().is_some_and(|b| b.first);
+        let recovery = work.begins_cycle(key);
         let stream = (key || recovery).then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
-        let slice = |(c, strip): (&Coded, &Strip)| SliceSource {
+        let sources = coded.iter().zip(&work.layout.strips).map(|(c, strip)| SliceSource {
             kind: c.kind,
             groups: c.groups,
             copies: c.copies,
             hyper_rows: strip.hyper_rows().len() as u32,
-            payload: c.payload.clone(),
-        };
-        let slices: Vec<_> = coded.iter().zip(&work.layout.strips).map(slice).collect();
+            payload: c.payload.as_slice().into(),
+        });
+        let slices: Vec<_> = sources.collect();
         let clean = Self::clean(coded, work).map(|n| n as u32);
         bitstream::write_frame(&HeaderSource { number, step, key, stream, clean, slices: &slices })
     }
@@ -420,7 +415,7 @@ impl Encoder {
         let expected: Vec<f32> = coded.iter().flat_map(|c| c.expected.iter().copied()).collect();
         self.outcome.expect(number, expected, work.plan.as_mut().map(|p| std::mem::take(&mut p.excess)));
         let clean = Self::clean(&coded, &work);
-        let recovery = !key && work.band.as_ref().is_some_and(|b| b.first);
+        let recovery = work.begins_cycle(key);
         for c in coded {
             if let Some(distance) = c.kind.distance() {
                 let n = number.wrapping_sub(distance as u32);
@@ -432,13 +427,11 @@ impl Encoder {
             }
             latents.push(c.latents);
         }
+        let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         match &work.plan {
-            Some(plan) => {
-                self.calm.learn(plan, &latents.iter().flat_map(|l: &crate::slice::Latents| l.skip.iter().copied()).collect::<Vec<_>>())
-            }
+            Some(plan) => self.calm.learn(plan, &frame.skip),
             None => self.calm.clear(),
         }
-        let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
         if let (Picture::Pending(p), false, Some(plan)) = (&mut frame.picture, frame.vectors.is_empty(), work.plan) {
             let parts = work.layout.parts();
             // Slices of other kinds have no vectors of their own, and those that copy everything have others than were found.

@@ -23,6 +23,9 @@ const MOST: f32 = 24.0;
 /// What an error counts at each position, raster order; empty: everywhere the same. Blocks of 16x16 that a region touches are in it; where
 /// several overlap the best one counts.
 pub(super) fn weights(regions: &[Region], columns: usize, rows: usize) -> Vec<f32> {
+    if regions.is_empty() {
+        return Vec::new();
+    }
     let mut out: Vec<Option<f32>> = vec![None; columns * rows];
     for r in regions.iter().filter(|r| r.width > 0 && r.height > 0 && r.delta_qp.is_finite()) {
         let weight = (-r.delta_qp.clamp(-MOST, MOST) / 3.0).exp2();

@@ -9,6 +9,7 @@ use crate::prior::{Heads, MAX_LATENT, Tables, latent_to_activation, mean_to_acti
 use crate::rans::RansEncoder;
 use crate::slice::{Latents, Reference, SymbolIo, Walk};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A coded slice.
 pub(super) struct Coded {
@@ -60,23 +61,17 @@ impl Job<'_> {
         let (cw, ch) = self.walk.shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
-        self.none_with(self.y, &z)
-    }
-
-    /// Without a reference, given its latents and hyper latents.
-    pub fn none_with(&self, y: &[f32], z: &[i16]) -> Coded {
-        let mut io = Writer::new(self, y, Vec::new(), z);
+        let mut io = Writer::new(self, self.y, Vec::new(), &z);
         let latents = self.walk.none(&mut io);
         self.coded(SliceKind::None, latents, io, 0.0)
     }
 
     /// With the latents of a held frame; `at`: its positions.
-    pub fn latent(&self, frame: &HeldFrame, distance: u8, at: std::ops::Range<usize>) -> Coded {
+    pub fn latent(&self, frame: &HeldFrame, distance: u8, at: Range<usize>) -> Coded {
         let m = self.walk.prior.channels;
-        let latents = &frame.latents[at.start * m..at.end * m];
-        let in_steps = self.walk.prior.in_steps(latents, self.walk.step);
-        let reference = Reference { latents, skip: &frame.skip[at], in_steps: &in_steps };
-        let float: Vec<f32> = in_steps.iter().map(|&v| v as f32 / 8.0).collect();
+        let in_steps = self.in_steps(frame, &at);
+        let reference = self.reference(frame, at, &in_steps);
+        let float = floats(&in_steps);
         let plain = self.lambda == 0.0;
         let map = if plain {
             vec![false; self.walk.shape.positions()]
@@ -93,6 +88,17 @@ impl Job<'_> {
         }
         let copied: f32 = (0..map.len()).filter(|&p| latents.skip[p]).map(|p| self.weight(p) * self.copy_error(p, &float)).sum();
         self.coded(SliceKind::Latent { distance }, latents, io, self.exchange * copied)
+    }
+
+    /// Latents of a held frame at the slice's positions, in 1/8 steps.
+    pub fn in_steps(&self, frame: &HeldFrame, at: &Range<usize>) -> Vec<i16> {
+        let m = self.walk.prior.channels;
+        self.walk.prior.in_steps(&frame.latents[at.start * m..at.end * m], self.walk.step)
+    }
+
+    pub fn reference<'f>(&self, frame: &'f HeldFrame, at: Range<usize>, in_steps: &'f [i16]) -> Reference<'f> {
+        let m = self.walk.prior.channels;
+        Reference { latents: &frame.latents[at.start * m..at.end * m], skip: &frame.skip[at], in_steps }
     }
 
     fn not_worth(&self, p: usize, io: &Writer, reference: &[f32]) -> bool {
@@ -143,6 +149,11 @@ impl Job<'_> {
         let cost = error + self.exchange * self.lambda_kind * payload.len() as f32 * 8.0;
         Coded { kind, groups: self.walk.groups, copies, cost, expected, payload, latents }
     }
+}
+
+/// Latents in 1/8 steps -> in steps.
+pub(super) fn floats(in_steps: &[i16]) -> Vec<f32> {
+    in_steps.iter().map(|&v| v as f32 / 8.0).collect()
 }
 
 /// The nearest integer, without a call to the maths library.

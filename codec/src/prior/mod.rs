@@ -76,7 +76,7 @@ impl Prior {
     /// at `step`: their lambdas differ, so the same step would be two points of different slope.
     pub fn step_alone(&self, step: u8) -> u8 {
         let Some(m) = &self.motion else { return step };
-        let price = m.pixel_error[step as usize] * m.lambda[step as usize];
+        let price = self.price(step);
         let off = |s: &u8| (m.pixel_error[*s as usize] * self.lambda[0][*s as usize] / price).ln().abs();
         (0..=step).min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(step)
     }

@@ -76,6 +76,9 @@ pub fn interpolate<'a, const TAPS: usize, const PARTS: usize>(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::interpolate(&sides, out) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every 64-bit ARM has NEON.
+        Level::Neon => unsafe { super::neon::interpolate(&sides, out) },
         _ => scalar(&sides, out),
     }
 }

@@ -7,7 +7,11 @@ pub mod blend;
 pub mod compensate;
 pub mod error;
 pub mod interpolate;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod quarters;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod rows;
 pub mod search;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -151,6 +151,9 @@ fn sad8(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride: usi
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::sad8(a, a_stride, b, c, stride) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every 64-bit ARM has NEON.
+        Level::Neon => unsafe { super::neon::sad8(a, a_stride, b, c, stride) },
         _ => differences::<8, 16>(a, a_stride, b, c, stride).sum(),
     }
 }
@@ -161,6 +164,9 @@ fn mean_sse16(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], strid
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::mean_sse16(a, a_stride, b, c, stride) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every 64-bit ARM has NEON.
+        Level::Neon => unsafe { super::neon::mean_sse16(a, a_stride, b, c, stride) },
         _ => differences::<16, 16>(a, a_stride, b, c, stride).map(|d| d * d).sum(),
     }
 }
@@ -171,6 +177,9 @@ fn quarter_sad(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stri
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::quarter_sad(a, a_stride, b, c, stride) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every 64-bit ARM has NEON.
+        Level::Neon => unsafe { super::neon::quarter_sad(a, a_stride, b, c, stride) },
         _ => differences::<8, 8>(a, a_stride, b, c, stride).sum(),
     }
 }
@@ -181,6 +190,9 @@ fn quarter_sse(level: Level, a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stri
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is given only where the processor has AVX2.
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::quarter_sse(a, a_stride, b, c, stride) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every 64-bit ARM has NEON.
+        Level::Neon => unsafe { super::neon::quarter_sse(a, a_stride, b, c, stride) },
         _ => differences::<8, 8>(a, a_stride, b, c, stride).map(|d| d * d).sum(),
     }
 }

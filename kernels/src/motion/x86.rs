@@ -1,6 +1,7 @@
 //! AVX2 twins of interpolation and of block differences.
 
 use super::interpolate::{Filtered, ROWS};
+use super::rows::Rows;
 use std::arch::x86_64::*;
 
 #[inline]
@@ -126,25 +127,4 @@ pub(super) fn quarter_sse(a: &[u8], a_stride: usize, b: &[u8], c: &[u8], stride:
         sum = _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high)));
     }
     total32(sum)
-}
-
-/// `N` rows of `W` samples, checked once for all.
-struct Rows<'a, const N: usize, const W: usize = 16> {
-    samples: &'a [u8],
-    stride: usize,
-}
-
-impl<'a, const N: usize, const W: usize> Rows<'a, N, W> {
-    #[inline(always)]
-    fn new(samples: &'a [u8], stride: usize) -> Self {
-        assert!(samples.len() >= W && (samples.len() - W) / (N - 1) >= stride);
-        Rows { samples, stride }
-    }
-
-    #[inline(always)]
-    fn row(&self, r: usize) -> &'a [u8; W] {
-        assert!(r < N); // gone where the loop is unrolled
-        // SAFETY: new made sure of (N - 1) * stride + W samples, and r < N.
-        unsafe { &*self.samples.as_ptr().add(r * self.stride).cast() }
-    }
 }

@@ -10,10 +10,11 @@ pub(crate) const LANES: usize = 16;
 
 /// One layer.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // some layouts are of one twin only
 pub struct Around {
     pub(crate) channels: usize,
     /// `[9][channels]`, taps in raster order.
-    weights: Vec<i16>,
+    pub(crate) weights: Vec<i16>,
     pub(crate) bias: Vec<i32>,
     pub(crate) scale: Vec<f32>,
     /// For AVX2: `[channels / LANES][5 pairs of taps][2][8]` times two weights, in the order in which unpacking leaves channels.
@@ -89,6 +90,9 @@ impl Around {
             // SAFETY: the level is given only where the processor has the instructions; lengths were checked above, and `around` gives
             // rows of x.
             Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { L::around_x86(level, self, rows, x, from, out) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: lengths were checked above.
+            Level::Neon => unsafe { L::around_neon(self, rows, x, from, out) },
             _ => self.scalar(rows, x, from, out),
         }
     }

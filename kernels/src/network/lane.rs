@@ -24,6 +24,11 @@ pub trait Lane: Copy + Default + Send + Sync + 'static {
     /// The processor has what the level says (AVX2 or VNNI); lengths as in [`Around::apply`].
     #[cfg(target_arch = "x86_64")]
     unsafe fn around_x86(level: Level, l: &Around, rows: &Rows, x: &[Self], from: usize, out: &mut [Self]);
+
+    /// # Safety
+    /// Lengths as in [`Around::apply`].
+    #[cfg(target_arch = "aarch64")]
+    unsafe fn around_neon(l: &Around, rows: &Rows, x: &[Self], from: usize, out: &mut [Self]);
 }
 
 impl Lane for u8 {
@@ -58,6 +63,9 @@ impl Lane for u8 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx2 | Level::AvxVnni => unsafe { super::x86::enter_256(entry, stream, out) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: every 64-bit ARM has NEON.
+            Level::Neon => unsafe { super::neon::enter(entry, stream, out) },
             _ => enter(entry, stream, out),
         }
     }
@@ -71,6 +79,12 @@ impl Lane for u8 {
                 _ => super::x86::around_bytes(l, rows, x, from, out),
             }
         }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    unsafe fn around_neon(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { super::neon::around(l, rows, x, from, out) }
     }
 }
 
@@ -114,5 +128,11 @@ impl Lane for i16 {
     unsafe fn around_x86(_: Level, l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
         // SAFETY: the caller's.
         unsafe { super::x86::around_words(l, rows, x, from, out) }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    unsafe fn around_neon(l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
+        // SAFETY: the caller's.
+        unsafe { super::neon::around(l, rows, x, from, out) }
     }
 }

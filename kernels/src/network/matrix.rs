@@ -135,6 +135,9 @@ impl Matrix {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx2 => unsafe { super::x86::avx2(self, x, rows, out) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: every 64-bit ARM has NEON.
+            Level::Neon => unsafe { super::neon::matrix(self, x, rows, out) },
             _ => self.scalar(x, rows, out),
         }
     }

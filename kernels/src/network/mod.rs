@@ -10,6 +10,8 @@ mod around;
 mod block;
 mod lane;
 mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod rows;
 mod synthesis;
 #[cfg(test)]

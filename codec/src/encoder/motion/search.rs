@@ -83,10 +83,6 @@ impl<'a> Seek<'a> {
         self.reach.is_none_or(|r| r.allows(self.y, height, v))
     }
 
-    fn bits(&self, v: Vector) -> f32 {
-        self.costs.bits(v)
-    }
-
     fn try_one(&mut self, v: Vector) -> bool {
         if v == self.best.2 && self.best.0 < f32::MAX || !self.allowed(v) {
             return false;
@@ -99,7 +95,7 @@ impl<'a> Seek<'a> {
         if sad as f32 >= self.best.0 {
             return false;
         }
-        let cost = sad as f32 + self.bit * self.bits(v);
+        let cost = sad as f32 + self.bit * self.costs.bits(v);
         let better = cost < self.best.0;
         if better {
             self.best = (cost, sad, v);
@@ -139,7 +135,7 @@ impl<'a> Seek<'a> {
         let sse = if self.part == Part::Block { SearchPlane::sse } else { SearchPlane::quarter_sse };
         let found = |vector: Vector| {
             let error = 0.75 * sse(search, level, &current.y, current.width, self.x, self.y, vector) as f32;
-            Found { vector, error, cost: error + prices.vector_bit * self.bits(vector) }
+            Found { vector, error, cost: error + prices.vector_bit * self.costs.bits(vector) }
         };
         let others = self.prediction.others.iter().copied();
         let predicted = std::iter::once(self.prediction.median).chain(others).filter(|v| *v != self.best.2 && self.allowed(*v));
@@ -177,7 +173,7 @@ pub(super) fn band(
     let mut left = vec![0; n];
     let mut lengths = [Part::Block, Part::Quarter(0)].map(|p| field.lengths(p));
     for (i, left) in left.iter_mut().enumerate() {
-        if i % LENGTHS_AGAIN == 0 {
+        if i > 0 && i % LENGTHS_AGAIN == 0 {
             lengths = [Part::Block, Part::Quarter(0)].map(|p| field.lengths(p));
         }
         let (x, y) = (i % columns * 16, (rows.start + i / columns) * 16);
