@@ -241,11 +241,11 @@ pub struct KeyRequests {
 impl KeyRequests {
     const AGAIN: Duration = Duration::from_secs(1);
 
-    /// A key frame is needed; whether to ask now.
-    pub fn due(&mut self) -> bool {
-        let due = self.asked.is_none_or(|t| t.elapsed() >= Self::AGAIN);
+    /// A key frame is needed; whether to ask at this time.
+    pub fn due(&mut self, now: Instant) -> bool {
+        let due = self.asked.is_none_or(|t| now.saturating_duration_since(t) >= Self::AGAIN);
         if due {
-            self.asked = Some(Instant::now());
+            self.asked = Some(now);
         }
         due
     }
@@ -253,5 +253,31 @@ impl KeyRequests {
     /// A key frame came.
     pub fn met(&mut self) {
         self.asked = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_frames_are_asked_for_again_each_second() {
+        let (mut requests, start) = (KeyRequests::default(), Instant::now());
+        let mut asked = |ms: u64| requests.due(start + Duration::from_millis(ms));
+        assert_eq!([0, 10, 999, 1000, 1500, 1999, 2000].map(&mut asked), [true, false, false, true, false, false, true]);
+        requests.met();
+        assert!(requests.due(start + Duration::from_millis(2001)));
+    }
+
+    #[test]
+    fn what_is_refused_is_named() {
+        gst::init().unwrap();
+        let text = |format: &str| refused_format(&format!("video/x-raw,format={format},width=8,height=8").parse::<gst::Caps>().unwrap());
+        for (format, why) in [("P010_10LE", "10 bits"), ("Y444_16LE", "16 bits"), ("I422_12LE", "12 bits"), ("Y42B", "does not read")] {
+            let text = text(format).unwrap();
+            assert!(text.contains(format) && text.contains(why) && text.contains("put videoconvert before"), "{text}");
+        }
+        assert!(RAW_FORMATS.iter().all(|f| text(&f.0.to_str()).is_none()));
+        assert!(refused_format(&"image/jpeg,width=8,height=8".parse::<gst::Caps>().unwrap()).is_none());
     }
 }

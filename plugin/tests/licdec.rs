@@ -182,21 +182,6 @@ fn a_lost_frame() {
 }
 
 #[test]
-fn asks_again_when_no_key_frame_comes() {
-    let s = stream(0, 6);
-    let mut d = decoder(&s.caps);
-    d.push(s.frames[0].clone()).unwrap();
-    d.push(s.frames[2].clone()).unwrap();
-    assert_eq!(key_requests(&mut d), 1);
-    d.push(s.frames[3].clone()).unwrap();
-    assert_eq!(key_requests(&mut d), 0);
-    std::thread::sleep(std::time::Duration::from_millis(1050));
-    d.push(s.frames[4].clone()).unwrap();
-    d.push(s.frames[5].clone()).unwrap();
-    assert_eq!(key_requests(&mut d), 1);
-}
-
-#[test]
 fn starts_in_the_middle() {
     let s = stream(8, 12);
     let truth = truth(&s);

@@ -5,6 +5,7 @@ use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 use lic_codec::{Decoder, Error, PictureMut, RawFormat, Runtime, StreamInfo, bitstream};
 use std::sync::{LazyLock, Mutex};
+use std::time::Instant;
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("licdec", gst::DebugColorFlags::empty(), Some("lic decoder")));
@@ -480,7 +481,7 @@ impl LicDec {
 
     /// Says what is missing, again each second; true when it is time to ask for a key frame.
     fn lost(&self, state: &mut State, error: &Error, concealed: bool) -> bool {
-        let ask = state.key_requests.due();
+        let ask = state.key_requests.due(Instant::now());
         // Whoever joins a stream misses what was sent before: no reason to warn at once.
         let joining = state.newest.is_none() && matches!(error, Error::MissingReference { .. });
         let warn = if state.dropped == 0 { !joining } else { ask };
