@@ -277,7 +277,7 @@ mod tests {
             let text = text(format).unwrap();
             assert!(text.contains(format) && text.contains(why) && text.contains("put videoconvert before"), "{text}");
         }
-        assert!(RAW_FORMATS.iter().all(|f| text(&f.0.to_str()).is_none()));
+        assert!(RAW_FORMATS.iter().all(|f| text(f.0.to_str()).is_none()));
         assert!(refused_format(&"image/jpeg,width=8,height=8".parse::<gst::Caps>().unwrap()).is_none());
     }
 }
