@@ -3,7 +3,6 @@
 mod common;
 
 use common::*;
-use gst::prelude::*;
 use std::net::TcpListener;
 
 /// What this process holds.
@@ -66,19 +65,22 @@ fn two_hundred_lives() {
         s.frames.iter().for_each(|f| assert!(d.push(f.clone()).is_ok()));
         assert_eq!(pull_all(&mut d).len(), 3);
     });
-    // Both ends meet; a port of their own, so that nothing else on this machine does.
+    // Both ends meet, and a frame passes; a port of their own, so that nothing else on this machine does.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     grows("zenohsink and zenohsrc", 20, 200, || {
-        let element = |name: &str, end: &str| {
-            let endpoint = format!("tcp/127.0.0.1:{port}");
-            gst::ElementFactory::make(name).property(end, endpoint).build().unwrap()
+        let start = |line: String| {
+            let mut h = gst_check::Harness::new_parse(&line);
+            h.use_systemclock();
+            h
         };
-        let (sink, source) = (element("zenohsink", "listen"), element("zenohsrc", "connect"));
-        for e in [&sink, &source] {
-            e.set_state(gst::State::Paused).unwrap();
-        }
-        for e in [&source, &sink] {
-            e.set_state(gst::State::Null).unwrap();
+        let mut sink = start(format!("zenohsink key-expr=lic/test/cycles listen=tcp/127.0.0.1:{port}"));
+        sink.set_src_caps(s.caps.clone());
+        sink.play();
+        let mut source = start(format!("zenohsrc connect=tcp/127.0.0.1:{port}"));
+        source.play();
+        while source.try_pull().is_none() {
+            sink.push(s.frames[0].clone()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
     });
 
