@@ -28,6 +28,20 @@ fn workers() -> usize {
     names.filter(|n| n.starts_with("lic-")).count()
 }
 
+/// Long enough for the busiest machine; whether it came true is for the caller to say.
+fn until(mut done: impl FnMut() -> bool) -> bool {
+    let tries = std::time::Duration::from_secs(60).as_millis() / PAUSE.as_millis();
+    (0..tries).any(|_| {
+        let done = done();
+        if !done {
+            std::thread::sleep(PAUSE);
+        }
+        done
+    })
+}
+
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// `cycle`, so often that everything made once is there; then again, and what came to be held from the one to the other.
 fn grows(name: &str, warm_up: u32, cycles: u32, cycle: impl Fn()) {
     (0..warm_up).for_each(|_| cycle());
@@ -35,13 +49,10 @@ fn grows(name: &str, warm_up: u32, cycles: u32, cycle: impl Fn()) {
     (0..cycles).for_each(|_| cycle());
     // Threads that end are still counted for a moment.
     let mut after = held();
-    for _ in 0..200 {
-        if after.threads <= before.threads && after.files <= before.files {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+    until(|| {
         after = held();
-    }
+        after.threads <= before.threads && after.files <= before.files
+    });
     println!("{name}: {cycles} cycles, {before:?} -> {after:?}");
     assert!(after.threads <= before.threads, "{name}: {before:?} -> {after:?}");
     assert!(after.files <= before.files, "{name}: {before:?} -> {after:?}");
@@ -78,31 +89,29 @@ fn two_hundred_lives() {
         sink.play();
         let mut source = start(format!("zenohsrc connect=tcp/127.0.0.1:{port}"));
         source.play();
-        while source.try_pull().is_none() {
+        let arrived = until(|| {
             sink.push(s.frames[0].clone()).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+            source.try_pull().is_some()
+        });
+        assert!(arrived, "no frame passed");
     });
 
     // `threads` is how many there are, in each of up to two pools and, with the caller's, in ONNX Runtime, whose threads have the name of
     // whoever made its session; one does without.
-    let settled = || {
-        while workers() > 0 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    };
+    // A thread has its name a moment after it was made.
+    let settled = || assert!(until(|| workers() == 0), "threads that stay");
     for n in [1, 3] {
         let expected = if n == 1 { 0..=0 } else { n..=3 * n - 1 };
         settled();
         let mut e = encoder(&format!("licenc threads={n}"), w, h);
         e.push(pictures[0].clone()).unwrap();
-        assert!(expected.contains(&workers()), "{n}: {}", workers());
+        assert!(until(|| expected.contains(&workers())), "{n}: {}", workers());
         drop(e);
         settled();
         let mut d = harness(&format!("licdec threads={n}"));
         d.set_src_caps(s.caps.clone());
         d.push(s.frames[0].clone()).unwrap();
-        assert!(expected.contains(&workers()), "{n}: {}", workers());
+        assert!(until(|| expected.contains(&workers())), "{n}: {}", workers());
         drop(d);
     }
 }
