@@ -1,6 +1,7 @@
 //! Packet -> latents -> picture.
 
 mod conceal;
+mod rgb;
 
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
@@ -12,13 +13,13 @@ use crate::prior::{Heads, Kernels, MAX_LATENT, Shape, Tables};
 use crate::rans::RansDecoder;
 use crate::slice::{Latents, Reference, SymbolIo, Walk, latents_crc};
 use crate::threads::{Threads, parallel};
-use crate::{PictureMut, RawFormat, StreamInfo};
+use crate::{Colour, PictureMut, RawFormat, StreamInfo};
 use lic_kernels::Level;
 use lic_kernels::planes::{self, Planes};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Largest picture that a header may ask for, in pixels.
+/// Largest picture that is coded, and the largest that a header may ask for unless the receiver takes less, in pixels.
 pub const MAX_PIXELS: u64 = 4096 * 2304;
 
 /// What [`Decoder::decode`] found.
@@ -63,6 +64,7 @@ pub struct Decoder {
     threads: Threads,
     kernels: Level,
     reading: Reading,
+    max_pixels: u64,
     stream: Option<Stream>,
     /// Sessions outlive a change of size.
     networks: Option<(Arc<Pack>, Networks)>,
@@ -96,6 +98,7 @@ impl Decoder {
             threads: Threads::new(threads)?,
             kernels: Level::best(),
             reading: Reading::default(),
+            max_pixels: MAX_PIXELS,
             stream: None,
             networks: None,
         })
@@ -104,6 +107,11 @@ impl Decoder {
     /// Which twins of the integer kernels compute the prior. All give the same latents.
     pub fn set_kernels(&mut self, level: Level) {
         self.kernels = level;
+    }
+
+    /// Largest picture to decode, in pixels; at most [`MAX_PIXELS`]. What a header asks for is compared with it before anything is allocated.
+    pub fn set_max_pixels(&mut self, pixels: u64) {
+        self.max_pixels = pixels.min(MAX_PIXELS);
     }
 
     /// Whether to count what symbols cost.
@@ -127,8 +135,14 @@ impl Decoder {
 
     fn decode_here(&mut self, data: &[u8]) -> Result<Decoded> {
         let header = bitstream::parse_header(data)?;
-        if let Some(info) = header.stream {
-            self.start(&header, info)?;
+        if let Some(info) = header.stream
+            && let Err(e) = self.start(&header, info)
+        {
+            // The frames after it belong to a stream that is not decoded here.
+            if header.key {
+                self.reset();
+            }
+            return Err(e);
         }
         let (threads, kernels) = (self.threads.count(), self.kernels);
         let Some(stream) = &mut self.stream else {
@@ -170,11 +184,9 @@ impl Decoder {
 
     /// A key frame or recovery point: takes over its description.
     fn start(&mut self, header: &FrameHeader, info: StreamInfo) -> Result<()> {
-        if info.width as u64 * info.height as u64 > MAX_PIXELS {
-            return Err(Error::Unsupported(format!(
-                "a picture of {}x{}; at most {MAX_PIXELS} pixels are decoded",
-                info.width, info.height
-            )));
+        let (width, height, most) = (info.width, info.height, self.max_pixels);
+        if width as u64 * height as u64 > most {
+            return Err(Error::TooLarge { width, height, most });
         }
         let id = header.pack_id.expect("a description has a pack id");
         let held = header.held.expect("a description says how many frames are held");
@@ -210,7 +222,7 @@ impl Decoder {
         let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count())?;
         let columns = crate::latent_size(&s.info).0;
         let picture = s.held.picture(number, networks, columns)?.expect("held, as seen above");
-        write_picture(picture, out);
+        write_picture(picture, s.info.colour, out);
         Ok(())
     }
 
@@ -244,9 +256,14 @@ fn networks<'a>(
     Ok(&mut slot.as_mut().expect("made above").1)
 }
 
-fn write_picture(from: &Planes, out: &mut PictureMut) {
+fn write_picture(from: &Planes, colour: Colour, out: &mut PictureMut) {
     let (w, h) = (out.width, out.height);
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+    if out.format.is_rgb() {
+        let order = if out.format == RawFormat::Rgb { [0, 1, 2] } else { [2, 1, 0] };
+        let (plane, stride) = &mut out.planes[0];
+        return planes::to_rgb(from, rgb::matrix(colour), order, plane, *stride, w, h);
+    }
     let mut planes = out.planes.iter_mut();
     let (y, stride) = planes.next().expect("checked when it was made");
     planes::copy(&from.y, from.width, y, *stride, w, h);

@@ -15,6 +15,9 @@ pub enum Error {
     /// A picture or setting that the codec does not take.
     #[error("{0}")]
     Unsupported(String),
+    /// A stream whose pictures are larger than the receiver takes: see [`Decoder::set_max_pixels`](crate::Decoder::set_max_pixels).
+    #[error("a picture of {width}x{height}: max-pixels allows {most} pixels")]
+    TooLarge { width: u32, height: u32, most: u64 },
     /// Bytes that are no lic frame, or a damaged one. Nothing of it was decoded.
     #[error("damaged stream: {0}")]
     Damaged(String),

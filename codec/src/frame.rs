@@ -68,7 +68,7 @@ impl<'a> RawFrame<'a> {
     }
 }
 
-/// Where a decoded picture goes: I420, NV12 or GRAY8 planes with their strides.
+/// Where a decoded picture goes: I420, NV12, GRAY8, RGB or BGR planes with their strides.
 pub struct PictureMut<'a> {
     pub(crate) format: RawFormat,
     pub(crate) width: usize,
@@ -77,10 +77,10 @@ pub struct PictureMut<'a> {
 }
 
 impl<'a> PictureMut<'a> {
-    /// See [`RawFrame::new`]; `format` is I420, NV12 or GRAY8.
+    /// See [`RawFrame::new`]; `format` is I420, NV12, GRAY8, RGB (converted by the matrix that the stream names) or BGR.
     pub fn new(format: RawFormat, width: u32, height: u32, planes: Vec<(&'a mut [u8], usize)>) -> Result<Self> {
-        if !matches!(format, RawFormat::I420 | RawFormat::Nv12 | RawFormat::Gray8) {
-            return Err(Error::Unsupported(format!("the decoder writes I420, NV12 or GRAY8, not {format:?}")));
+        if !matches!(format, RawFormat::I420 | RawFormat::Nv12 | RawFormat::Gray8 | RawFormat::Rgb | RawFormat::Bgr) {
+            return Err(Error::Unsupported(format!("the decoder writes I420, NV12, GRAY8, RGB or BGR, not {format:?}")));
         }
         let (width, height) = (width as usize, height as usize);
         check(format, width, height, planes.iter().map(|p| (p.0.len(), p.1)))?;

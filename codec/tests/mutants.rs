@@ -392,11 +392,14 @@ fn a_large_picture_of_a_few_bytes_takes_no_memory() {
             assert!(matches!(result, Err(Error::Damaged(_))), "{result:?}");
             assert!(held <= width as usize * height as usize, "{held} bytes");
         }
-        for (width, height) in [(4096, 2305), (65535, 65535)] {
+        for (width, height, most) in
+            [(4096, 2305, u64::MAX), (65535, 65535, MAX_PIXELS), (4096, 2304, MAX_PIXELS - 1), (640, 480, 640 * 479)]
+        {
             let frame = key_frame(&pack, width, height, vec![0; 100]);
             let mut d = decoder();
+            d.set_max_pixels(most);
             let (result, held) = peak(|| d.decode(&frame));
-            assert!(matches!(result, Err(Error::Unsupported(_))) && held < 1 << 16, "{held} bytes, {result:?}");
+            assert!(matches!(result, Err(Error::TooLarge { .. })) && held < 1 << 16, "{held} bytes, {result:?}");
         }
     }
 }

@@ -114,9 +114,81 @@ pub fn rgb(src: &[u8], stride: usize, bytes: usize, order: [usize; 3], width: us
     }
 }
 
+/// Fixed-point coefficients of YCbCr -> RGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RgbMatrix {
+    /// Black, and 65536 times what multiplies luma above it.
+    black: i32,
+    luma: i32,
+    /// 65536 times what multiplies Cr in red, Cb and Cr in green, Cb in blue.
+    red: i32,
+    green: [i32; 2],
+    blue: i32,
+}
+
+impl RgbMatrix {
+    /// From the weights of red and blue in luma (ITU-T H.273, 8.3: E'Y = KR E'R + (1 - KR - KB) E'G + KB E'B); `full`: whether samples take
+    /// 0 to 255 or, luma, 16 to 235 and chroma 16 to 240.
+    pub fn new(red: f64, blue: f64, full: bool) -> RgbMatrix {
+        let (y, c) = if full { (1.0, 1.0) } else { (255.0 / 219.0, 255.0 / 224.0) };
+        let fixed = |v: f64| (v * 65536.0).round() as i32;
+        let (r, b, green) = (2.0 * (1.0 - red) * c, 2.0 * (1.0 - blue) * c, 1.0 - red - blue);
+        RgbMatrix {
+            black: if full { 0 } else { 16 },
+            luma: fixed(y),
+            red: fixed(r),
+            green: [fixed(-b * blue / green), fixed(-r * red / green)],
+            blue: fixed(b),
+        }
+    }
+}
+
+/// The picture of `width` x `height` in 4:2:0 planes -> 3 bytes a pixel with red, green and blue at the given places. Four pixels share
+/// their chroma sample, as [`rgb`] averages them.
+pub fn to_rgb(from: &Planes, m: RgbMatrix, [r, g, b]: [usize; 3], dst: &mut [u8], dst_stride: usize, width: usize, height: usize) {
+    let w = from.width;
+    let byte = |v: i32| (v >> 16).clamp(0, 255) as u8;
+    for (y, line) in dst.chunks_mut(dst_stride).take(height).enumerate() {
+        let luma = &from.y[y * w..][..width];
+        let (u, v) = (&from.u[y / 2 * w / 2..], &from.v[y / 2 * w / 2..]);
+        for (((two, luma), u), v) in line[..3 * width].chunks_mut(6).zip(luma.chunks(2)).zip(u).zip(v) {
+            let (u, v) = (*u as i32 - 128, *v as i32 - 128);
+            let chroma = [m.red * v, m.green[0] * u + m.green[1] * v, m.blue * u].map(|c| c + 32768);
+            for (p, luma) in two.chunks_exact_mut(3).zip(luma) {
+                let luma = m.luma * (*luma as i32 - m.black);
+                (p[r], p[g], p[b]) = (byte(luma + chroma[0]), byte(luma + chroma[1]), byte(luma + chroma[2]));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// There and back; colours without chroma detail lose only what rounding takes.
+    #[test]
+    fn rgb_and_back() {
+        let m = RgbMatrix::new(0.2126, 0.0722, false);
+        for colour in [[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [12, 200, 99], [130, 7, 250]] {
+            // An odd size: the last pixel of a line has no pair.
+            let (mut p, mut back) = (Planes::for_size(3, 3), [9u8; 3 * 10]);
+            rgb(&colour.repeat(9), 9, 3, [0, 1, 2], 3, 3, &mut p);
+            to_rgb(&p, m, [2, 1, 0], &mut back, 10, 3, 3);
+            for line in back.chunks(10) {
+                assert_eq!(line[9], 9, "what lies between lines");
+                for pixel in line[..9].chunks(3) {
+                    for (a, b) in colour.iter().zip(pixel.iter().rev()) {
+                        assert!(a.abs_diff(*b) <= 3, "{colour:?}: {pixel:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            RgbMatrix::new(0.299, 0.114, true),
+            RgbMatrix { black: 0, luma: 65536, red: 91881, green: [-22553, -46802], blue: 116130 }
+        );
+    }
 
     #[test]
     fn rgb_of_white_black_and_primaries() {

@@ -92,6 +92,13 @@ pub fn colorimetry(c: &Colour) -> Option<gst_video::VideoColorimetry> {
     })
 }
 
+/// Of the RGB pictures that are made of such YUV.
+pub fn rgb_colorimetry(c: &Colour) -> gst_video::VideoColorimetry {
+    use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
+    let (transfer, primaries) = (VideoTransferFunction::from_iso(c.transfer.into()), VideoColorPrimaries::from_iso(c.primaries.into()));
+    gst_video::VideoColorimetry::new(VideoColorRange::Range0_255, VideoColorMatrix::Rgb, transfer, primaries)
+}
+
 /// The raw formats that the codec reads, by GStreamer's name. Alpha is ignored.
 pub const RAW_FORMATS: [(gst_video::VideoFormat, RawFormat); 17] = {
     use gst_video::VideoFormat as V;
@@ -115,6 +122,17 @@ pub const RAW_FORMATS: [(gst_video::VideoFormat, RawFormat); 17] = {
         (V::Abgr, RawFormat::Xbgr),
     ]
 };
+
+/// Why licenc does not take these caps, for the person who has to mend it; None if that is no raw format's fault.
+pub fn refused_format(caps: &gst::CapsRef) -> Option<String> {
+    let format = gst_video::VideoInfo::from_caps(caps).ok()?.format_info();
+    if format.format() == gst_video::VideoFormat::Encoded || raw_format(format.format()).is_some() {
+        return None;
+    }
+    let bits = format.depth().iter().max().copied().unwrap_or(8);
+    let why = if bits > 8 { format!("samples of {bits} bits") } else { "a layout that it does not read".into() };
+    Some(format!("licenc codes 8 bits a sample in I420, NV12, YUY2, RGB and the like; {format} has {why}: put videoconvert before licenc"))
+}
 
 pub fn raw_format(format: gst_video::VideoFormat) -> Option<RawFormat> {
     RAW_FORMATS.iter().find(|f| f.0 == format).map(|f| f.1)
@@ -162,6 +180,41 @@ pub fn planes_mut<'a>(
     Some(ranges.into_iter().map(|(p, stride, len)| (unsafe { std::slice::from_raw_parts_mut(p, len) }, stride)).collect())
 }
 
+/// The pad of an element that feeds a sink pad, through the walls of bins.
+pub fn feeding(sink: &gst::Pad) -> Option<gst::Pad> {
+    let mut at = sink.peer()?;
+    loop {
+        at = match at.downcast::<gst::GhostPad>().map_err(|p| p.downcast::<gst::ProxyPad>()) {
+            Ok(ghost) => ghost.target()?,
+            Err(Ok(inner)) => inner.internal()?.peer()?,
+            Err(Err(pad)) => return Some(pad),
+        };
+    }
+}
+
+/// The element that a pad's stream begins at, as in a launch line, and the caps that it can give.
+pub fn source_of(sink: &gst::Pad) -> (String, gst::Caps) {
+    let mut first = feeding(sink);
+    // More elements in a row than any pipeline has, so that a loop ends.
+    for _ in 0..1000 {
+        let element = first.as_ref().and_then(|p| p.parent_element());
+        match element.and_then(|e| e.sink_pads().into_iter().next()).and_then(|p| feeding(&p)) {
+            Some(before) => first = Some(before),
+            None => break,
+        }
+    }
+    let source = first.as_ref().and_then(|p| p.parent_element()).map_or("...".into(), |e| launch_name(&e));
+    (source, first.map_or_else(gst::Caps::new_any, |p| p.query_caps(None)))
+}
+
+fn launch_name(element: &gst::Element) -> String {
+    let name = element.factory().map_or_else(|| element.name(), |f| f.name());
+    let device = element.find_property("device").filter(|p| p.value_type() == String::static_type());
+    let device =
+        device.filter(|p| p.flags().contains(gst::glib::ParamFlags::READABLE)).and_then(|_| element.property::<Option<String>>("device"));
+    device.map_or(name.to_string(), |d| format!("{name} device={d}"))
+}
+
 /// The latency of an element that codes each frame at once: it holds none back, but coding takes time.
 pub fn latency(fps: gst::Fraction) -> gst::ClockTime {
     let frame = gst::ClockTime::SECOND.mul_div_floor(fps.denom().max(1) as u64, fps.numer().max(1) as u64);
@@ -174,7 +227,7 @@ pub fn error_message(error: &Error) -> gst::ErrorMessage {
     match error {
         Error::Runtime(_) => gst::error_msg!(gst::LibraryError::Init, ("{text}")),
         Error::Pack(_) | Error::UnknownPack { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{text}")),
-        Error::Unsupported(_) => gst::error_msg!(gst::StreamError::Format, ("{text}")),
+        Error::Unsupported(_) | Error::TooLarge { .. } => gst::error_msg!(gst::StreamError::Format, ("{text}")),
         Error::Damaged(_) | Error::MissingReference { .. } => gst::error_msg!(gst::StreamError::Decode, ("{text}")),
     }
 }
@@ -188,11 +241,11 @@ pub struct KeyRequests {
 impl KeyRequests {
     const AGAIN: Duration = Duration::from_secs(1);
 
-    /// A key frame is needed; whether to ask now.
-    pub fn due(&mut self) -> bool {
-        let due = self.asked.is_none_or(|t| t.elapsed() >= Self::AGAIN);
+    /// A key frame is needed; whether to ask at this time.
+    pub fn due(&mut self, now: Instant) -> bool {
+        let due = self.asked.is_none_or(|t| now.saturating_duration_since(t) >= Self::AGAIN);
         if due {
-            self.asked = Some(Instant::now());
+            self.asked = Some(now);
         }
         due
     }
@@ -200,5 +253,31 @@ impl KeyRequests {
     /// A key frame came.
     pub fn met(&mut self) {
         self.asked = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_frames_are_asked_for_again_each_second() {
+        let (mut requests, start) = (KeyRequests::default(), Instant::now());
+        let mut asked = |ms: u64| requests.due(start + Duration::from_millis(ms));
+        assert_eq!([0, 10, 999, 1000, 1500, 1999, 2000].map(&mut asked), [true, false, false, true, false, false, true]);
+        requests.met();
+        assert!(requests.due(start + Duration::from_millis(2001)));
+    }
+
+    #[test]
+    fn what_is_refused_is_named() {
+        gst::init().unwrap();
+        let text = |format: &str| refused_format(&format!("video/x-raw,format={format},width=8,height=8").parse::<gst::Caps>().unwrap());
+        for (format, why) in [("P010_10LE", "10 bits"), ("Y444_16LE", "16 bits"), ("I422_12LE", "12 bits"), ("Y42B", "does not read")] {
+            let text = text(format).unwrap();
+            assert!(text.contains(format) && text.contains(why) && text.contains("put videoconvert before"), "{text}");
+        }
+        assert!(RAW_FORMATS.iter().all(|f| text(f.0.to_str()).is_none()));
+        assert!(refused_format(&"image/jpeg,width=8,height=8".parse::<gst::Caps>().unwrap()).is_none());
     }
 }

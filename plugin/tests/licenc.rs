@@ -79,27 +79,42 @@ fn sizes() {
     }
 }
 
-/// Where the planes lie is what GstVideoMeta says.
+/// Where the planes lie is what GstVideoMeta says: lines with room behind them, planes with room between them, and the part of a larger
+/// picture that begins at some offset.
 #[test]
 fn strides_and_offsets_of_video_meta() {
     let (w, h) = (175, 143);
-    let tight = coded("licenc", w, h, 0..1).frames.remove(0);
-    let (source, i) = (bytes(&i420(w, h, 0)), info(VideoFormat::I420, w, h));
-    let (strides, offsets) = ([256, 130, 131, 0], [1000, 50_000, 70_001, 0]);
-    let mut data = vec![7u8; 90_000];
-    for p in 0..3 {
-        let (width, height) = (i.comp_width(p as u8) as usize, i.comp_height(p as u8) as usize);
-        for y in 0..height {
-            let from = &source[i.offset()[p] + y * i.stride()[p] as usize..][..width];
-            data[offsets[p] + y * strides[p] as usize..][..width].copy_from_slice(from);
+    for format in FORMATS {
+        let i = info(format, w, h);
+        let code = |buffer: gst::Buffer| {
+            let mut e = harness("licenc");
+            e.set_src_caps(i.to_caps().unwrap());
+            e.push(buffer).unwrap();
+            bytes(&e.pull().unwrap())
+        };
+        let source = picture(format, w, h, 0);
+        let tight = code(source.clone());
+        let source = bytes(&source);
+        let lines =
+            |p: usize| (0..i.n_components()).find(|c| i.format_info().plane()[*c as usize] == p as u32).map(|c| i.comp_height(c as u8));
+        for (room, between, first) in [(0, 1000, 0), (81, 0, 7), (512, 4099, 1000)] {
+            let (mut data, mut offsets, mut strides) = (vec![7u8; first], vec![], vec![]);
+            for p in 0..i.n_planes() as usize {
+                let (from, lines) = (i.stride()[p] as usize, lines(p).unwrap() as usize);
+                offsets.push(data.len());
+                strides.push(i.stride()[p] + room);
+                for line in source[i.offset()[p]..][..from * lines].chunks(from) {
+                    data.extend(line);
+                    data.extend(vec![200u8; room as usize]);
+                }
+                data.extend(vec![9u8; between]);
+            }
+            let mut buffer = gst::Buffer::from_mut_slice(data);
+            let flags = gst_video::VideoFrameFlags::empty();
+            gst_video::VideoMeta::add_full(buffer.get_mut().unwrap(), flags, format, w, h, &offsets, &strides).unwrap();
+            assert!(code(buffer) == tight, "{format}: {offsets:?} {strides:?}");
         }
     }
-    let mut buffer = gst::Buffer::from_mut_slice(data);
-    let flags = gst_video::VideoFrameFlags::empty();
-    gst_video::VideoMeta::add_full(buffer.get_mut().unwrap(), flags, VideoFormat::I420, w, h, &offsets[..3], &strides[..3]).unwrap();
-    let mut e = encoder("licenc", w, h);
-    e.push(buffer).unwrap();
-    assert_eq!(bytes(&e.pull().unwrap()), bytes(&tight));
 }
 
 #[test]
@@ -304,6 +319,12 @@ fn caps_change_in_the_stream() {
         let i = VideoInfo::from_caps(&caps_of(&h)).unwrap();
         assert_eq!((i.width(), i.height(), out.pts()), (width, height, Some(time(n))));
     }
+    // So do rate and shape, while the pictures go on.
+    h.set_src_caps_str("video/x-raw,format=I420,width=64,height=48,framerate=15/2,pixel-aspect-ratio=2/1,colorimetry=bt709");
+    h.push(i420(64, 48, 4)).unwrap();
+    h.pull().unwrap();
+    let i = VideoInfo::from_caps(&caps_of(&h)).unwrap();
+    assert_eq!((i.fps(), i.par(), i.colorimetry().to_string()), (gst::Fraction::new(15, 2), gst::Fraction::new(2, 1), "bt709".into()));
     // Another layout of the same picture is no new stream.
     let mut e = encoder("licenc", 64, 48);
     e.push(i420(64, 48, 0)).unwrap();
@@ -433,4 +454,118 @@ fn no_frame_is_larger_than_asked_for() {
     let gst::MessageView::Warning(w) = warning.view() else { panic!("{warning:?}") };
     assert!(w.error().to_string().contains("smallest possible"), "{}", w.error());
     assert_eq!(element.property::<u32>("max-frame-bytes"), 240);
+}
+
+/// A frame leaves when it is coded, and none is held back for the next.
+#[test]
+fn one_frame_in_one_frame_out() {
+    for threads in [1, 2, 4] {
+        let mut e = encoder(&format!("licenc threads={threads}"), 176, 144);
+        for n in 0..3 {
+            e.push(i420(176, 144, n)).unwrap();
+            // Without waiting: it came out while it was pushed.
+            assert_eq!(e.try_pull().unwrap().pts(), Some(time(n)), "{threads} threads");
+        }
+        assert_eq!(e.query_latency(), Some(time(1)), "no more than a frame's time to code one");
+    }
+}
+
+#[test]
+fn threads_change_no_byte() {
+    let of = |n: u32| {
+        let mut e = encoder(&format!("licenc slices=3 threads={n}"), 96, 128);
+        (0..3).for_each(|n| assert!(e.push(i420(96, 128, n)).is_ok()));
+        pull_all(&mut e).iter().map(bytes).collect::<Vec<_>>()
+    };
+    assert!(of(1) == of(5));
+}
+
+#[test]
+fn deep_formats_are_refused_by_name() {
+    for (format, says) in [("I420_10LE", "10 bits"), ("P010_10LE", "10 bits"), ("GRAY16_LE", "16 bits"), ("Y444", "does not read")] {
+        let mut e = harness("licenc");
+        let bus = watch(&e.element().unwrap());
+        e.set_src_caps_str(&format!("video/x-raw,format={format},width=64,height=48,framerate=25/1"));
+        assert!(e.push(gst::Buffer::with_size(64 * 48 * 4).unwrap()).is_err());
+        let text = message(&bus).unwrap_or_default();
+        assert!(text.contains(format) && text.contains(says) && text.contains("videoconvert"), "{format}: {text}");
+    }
+    // Who only asks hears nothing.
+    let e = harness("licenc");
+    let bus = watch(&e.element().unwrap());
+    let caps = "video/x-raw,format=P010_10LE,width=64,height=48,framerate=25/1".parse::<gst::Caps>().unwrap();
+    assert!(!e.element().unwrap().static_pad("sink").unwrap().query_accept_caps(&caps));
+    assert_eq!(message(&bus), None);
+}
+
+#[test]
+fn more_pixels_than_are_coded_are_refused_by_name() {
+    let mut e = harness("licenc");
+    let bus = watch(&e.element().unwrap());
+    e.set_src_caps_str("video/x-raw,format=GRAY8,width=4096,height=2305,framerate=25/1");
+    assert!(e.push(gst::Buffer::with_size(4096 * 2305).unwrap()).is_err());
+    let text = message(&bus).unwrap();
+    assert!(text.contains("4096x2305") && text.contains("9437184") && text.contains("videoscale"), "{text}");
+}
+
+/// What caps say beside size and format comes out at the other end.
+#[test]
+fn colorimetry_chroma_site_and_pixel_aspect_are_kept() {
+    for (colorimetry, site, aspect) in
+        [("bt709", "mpeg2", (4, 3)), ("bt601", "jpeg", (1, 1)), ("bt2020", "cosited", (12, 11)), ("1:4:16:4", "mpeg2", (2, 1))]
+    {
+        let mut h = harness("licenc ! licdec");
+        h.set_src_caps_str(&format!(
+            "video/x-raw,format=NV12,width=64,height=48,framerate=24000/1001,pixel-aspect-ratio={}/{},colorimetry={colorimetry},chroma-site={site}",
+            aspect.0, aspect.1
+        ));
+        h.push(picture(VideoFormat::Nv12, 64, 48, 0)).unwrap();
+        h.pull().unwrap();
+        let caps = caps_of(&h);
+        let i = VideoInfo::from_caps(&caps).unwrap();
+        assert_eq!((i.par(), i.fps()), (gst::Fraction::new(aspect.0, aspect.1), gst::Fraction::new(24000, 1001)), "{caps}");
+        let s = caps.structure(0).unwrap();
+        assert_eq!((s.get::<&str>("colorimetry").unwrap(), s.get::<&str>("chroma-site").unwrap()), (colorimetry, site), "{caps}");
+        assert_eq!(s.get::<&str>("interlace-mode").unwrap_or("progressive"), "progressive");
+    }
+}
+
+/// A rate that nothing keeps up with, and one that everything does: no clock is asked.
+#[test]
+fn a_mode_that_cannot_run_in_time_is_said_once() {
+    let warnings = |fps: &str| {
+        let mut e = harness("licenc");
+        let bus = watch(&e.element().unwrap());
+        e.set_src_caps_str(&format!("video/x-raw,format=I420,width=64,height=48,framerate={fps}"));
+        for n in 0..150 {
+            e.push(i420(64, 48, n % 8)).unwrap();
+            e.pull().unwrap();
+        }
+        std::iter::from_fn(|| message(&bus)).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("1/1000"), [""; 0]);
+    let said = warnings("1000000/1");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("64x48") && said[0].contains("video/x-raw,") && said[0].ends_with("! licenc"), "{said:?}");
+}
+
+/// Only with qos=true: frames that would be late are dropped and counted, and a key frame that was asked for comes with the next.
+#[test]
+fn late_frames_are_not_coded() {
+    for qos in [false, true] {
+        let mut e = encoder(&format!("licenc qos={qos} key-int-max=0"), 64, 48);
+        let bus = watch(&e.element().unwrap());
+        e.push(i420(64, 48, 0)).unwrap();
+        let late = gst::event::Qos::new(gst::QOSType::Underflow, 2.0, gst::ClockTime::from_mseconds(60).nseconds() as i64, time(1));
+        assert!(e.push_upstream_event(late));
+        assert!(e.push_upstream_event(gst_video::UpstreamForceKeyUnitEvent::builder().build()));
+        for n in 1..12 {
+            e.push(i420(64, 48, n)).unwrap();
+        }
+        let out = pull_all(&mut e);
+        assert_eq!(bus.pop_filtered(&[gst::MessageType::Qos]).is_some(), qos);
+        assert!(if qos { out.len() < 12 } else { out.len() == 12 }, "{} frames", out.len());
+        assert!(is_key(&out[1]) && out.iter().skip(2).all(|b| !is_key(b)));
+        assert_eq!(out.last().unwrap().pts(), Some(time(11)));
+    }
 }

@@ -34,7 +34,7 @@ impl Decoder {
         }
         let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count())?;
         let picture = s.conceal(data, &header, networks, self.threads.count(), self.kernels)?;
-        write_picture(&picture, out);
+        write_picture(&picture, s.info.colour, out);
         Ok(())
     }
 }

@@ -172,7 +172,7 @@ impl Encoder {
         }
         if info.width as u64 * info.height as u64 > crate::decoder::MAX_PIXELS {
             return Err(Error::Unsupported(format!(
-                "pictures of {}x{}: at most {} pixels are coded",
+                "pictures of {}x{}: at most {} pixels are coded; put videoscale before licenc",
                 info.width,
                 info.height,
                 crate::decoder::MAX_PIXELS

@@ -6,12 +6,20 @@ use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 use lic_codec::{Decoder, Error, PictureMut, RawFormat, Runtime, StreamInfo, bitstream};
 use std::sync::{LazyLock, Mutex};
+use std::time::Instant;
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("licdec", gst::DebugColorFlags::empty(), Some("lic decoder")));
 
+/// Best first.
+const OUTPUT_FORMATS: [gst_video::VideoFormat; 5] = {
+    use gst_video::VideoFormat as V;
+    [V::I420, V::Nv12, V::Rgb, V::Bgr, V::Gray8]
+};
+
 const DEFAULT_THREADS: u32 = 0;
-const DEFAULT_CONCEAL: bool = false;
+const DEFAULT_CONCEAL: bool = true;
+const DEFAULT_MAX_PIXELS: u32 = lic_codec::decoder::MAX_PIXELS as u32;
 
 type InputState = gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>;
 
@@ -19,11 +27,12 @@ type InputState = gst_video::VideoCodecState<'static, gst_video::video_codec_sta
 struct Settings {
     threads: u32,
     conceal: bool,
+    max_pixels: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { threads: DEFAULT_THREADS, conceal: DEFAULT_CONCEAL }
+        Settings { threads: DEFAULT_THREADS, conceal: DEFAULT_CONCEAL, max_pixels: DEFAULT_MAX_PIXELS }
     }
 }
 
@@ -112,9 +121,21 @@ impl ObjectImpl for LicDec {
                     .nick("Conceal losses")
                     .blurb(
                         "Show frames of which something is damaged or missing: that part from the last whole picture, moved as what lies \
-                         around it. Their buffers have the flag CORRUPTED (false = show nothing that is not as it was sent)",
+                         around it. Their buffers have the flag CORRUPTED, and a key frame is asked for all the same (false = show nothing that is not as it \
+                         was sent)",
                     )
                     .default_value(DEFAULT_CONCEAL)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-pixels")
+                    .nick("Largest picture")
+                    .blurb(
+                        "Width times height of the largest picture to decode. A stream that asks for more is refused before any memory is taken for \
+                         it: an error if nothing was shown before, else its frames are dropped",
+                    )
+                    .minimum(1)
+                    .maximum(DEFAULT_MAX_PIXELS)
+                    .default_value(DEFAULT_MAX_PIXELS)
                     .mutable_playing()
                     .build(),
             ]
@@ -126,6 +147,7 @@ impl ObjectImpl for LicDec {
         match pspec.name() {
             "threads" => lock(&self.settings).threads = value.get().expect("GObject checked the type"),
             "conceal" => lock(&self.settings).conceal = value.get().expect("GObject checked the type"),
+            "max-pixels" => lock(&self.settings).max_pixels = value.get().expect("GObject checked the type"),
             name => gst::error!(CAT, imp = self, "no property {name}"),
         }
     }
@@ -134,6 +156,7 @@ impl ObjectImpl for LicDec {
         match pspec.name() {
             "threads" => lock(&self.settings).threads.to_value(),
             "conceal" => lock(&self.settings).conceal.to_value(),
+            "max-pixels" => lock(&self.settings).max_pixels.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -163,8 +186,7 @@ impl ElementImpl for LicDec {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             use gst::{PadDirection, PadPresence, PadTemplate};
-            use gst_video::VideoFormat::{Gray8, I420, Nv12};
-            let raw = gst_video::VideoCapsBuilder::new().format_list([I420, Nv12, Gray8]).build();
+            let raw = gst_video::VideoCapsBuilder::new().format_list(OUTPUT_FORMATS).build();
             vec![
                 PadTemplate::new("sink", PadDirection::Sink, PadPresence::Always, &stream::frame_caps()).expect("a valid template"),
                 PadTemplate::new("src", PadDirection::Src, PadPresence::Always, &raw).expect("a valid template"),
@@ -297,7 +319,9 @@ impl LicDec {
     fn decode(&self, state: &mut State, frame: &mut gst_video::VideoCodecFrame) -> Result<Outcome, Fatal> {
         let instance = self.obj();
         let pts = frame.pts();
-        let conceal = lock(&self.settings).conceal && state.output.is_some();
+        let settings = lock(&self.settings).clone();
+        let conceal = settings.conceal && state.output.is_some();
+        state.decoder.set_max_pixels(settings.max_pixels.into());
         // What cannot be shown as it is, and why if something is lost.
         let mut broken = None;
         let decoded = {
@@ -320,7 +344,9 @@ impl LicDec {
                     Some(d)
                 }
                 // Before the first picture whoever set this up must hear of it; later one frame, whoever made it, ends no stream.
-                Err(e @ (Error::UnknownPack { .. } | Error::Pack(_))) if state.output.is_none() => return Err(e.into()),
+                Err(e @ (Error::UnknownPack { .. } | Error::Pack(_) | Error::TooLarge { .. })) if state.output.is_none() => {
+                    return Err(e.into());
+                }
                 Err(e @ Error::Runtime(_)) => return Err(e.into()),
                 Err(e) if conceal => {
                     broken = Some((header.number, data.to_vec(), Some(e)));
@@ -419,11 +445,12 @@ impl LicDec {
         if stream.fps.0 > 0 {
             builder = builder.fps(stream::frame_rate(&stream));
         }
-        let colorimetry = stream::colorimetry(&stream.colour);
+        let rgb = output.info().is_rgb();
+        let colorimetry = if rgb { Some(stream::rgb_colorimetry(&stream.colour)) } else { stream::colorimetry(&stream.colour) };
         if let Some(c) = &colorimetry {
             builder = builder.colorimetry(c);
         }
-        let site = input.map(|i| i.info().chroma_site()).filter(|s| !s.is_empty());
+        let site = input.map(|i| i.info().chroma_site()).filter(|s| !s.is_empty() && !rgb);
         if let Some(s) = site {
             builder = builder.chroma_site(s);
         }
@@ -446,8 +473,8 @@ impl LicDec {
 
     /// What downstream takes, best first.
     fn choose_format(&self, grey: bool) -> gst_video::VideoFormat {
-        use gst_video::VideoFormat::{Gray8, I420, Nv12};
-        let order = if grey { [Gray8, I420, Nv12] } else { [I420, Nv12, Gray8] };
+        let mut order = OUTPUT_FORMATS;
+        order.sort_by_key(|f| grey && *f != gst_video::VideoFormat::Gray8);
         let allowed = self.obj().src_pad().allowed_caps();
         let takes = |f: &gst_video::VideoFormat| {
             let caps = gst_video::VideoCapsBuilder::new().format(*f).build();
@@ -458,7 +485,7 @@ impl LicDec {
 
     /// Says what is missing, again each second; true when it is time to ask for a key frame.
     fn lost(&self, state: &mut State, error: &Error, concealed: bool) -> bool {
-        let ask = state.key_requests.due();
+        let ask = state.key_requests.due(Instant::now());
         // Whoever joins a stream misses what was sent before: no reason to warn at once.
         let joining = state.newest.is_none() && matches!(error, Error::MissingReference { .. });
         let warn = if state.dropped == 0 { !joining } else { ask };

@@ -1,3 +1,4 @@
+use super::pace::{self, Pace};
 use super::{Backend, Inter, roi};
 use crate::foreign;
 use crate::frame_meta::{self, FrameMeta};
@@ -9,6 +10,7 @@ use gst_video::subclass::prelude::*;
 use lic_codec::{Encoder, FrameParams, Pack, Packet, RawFormat, RawFrame, Region, Runtime, StreamInfo};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("licenc", gst::DebugColorFlags::empty(), Some("lic encoder")));
@@ -95,6 +97,9 @@ struct State {
     force_key: bool,
     /// Settings that the encoder would not take.
     refused: Option<lic_codec::Settings>,
+    pace: Pace,
+    /// What a frame takes, if that is too long and not said yet.
+    slow: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -332,9 +337,9 @@ impl VideoEncoderImpl for LicEnc {
         let format = stream::raw_format(info.format()).ok_or_else(|| gst::loggable_error!(CAT, "raw format {:?}", info.format()))?;
         let wanted = stream::stream_info(&info);
         let old = lock(&self.state).take();
-        let (encoder, force_key) = match old {
+        let (encoder, force_key, pace) = match old {
             // Making one takes as long as several frames, and receivers would need a new key frame.
-            Some(s) if s.stream == wanted => (s.encoder, s.force_key),
+            Some(s) if s.stream == wanted => (s.encoder, s.force_key, s.pace),
             old => {
                 let mut encoder = self.make_encoder(wanted).map_err(|e| {
                     let text = e.to_string();
@@ -345,7 +350,7 @@ impl VideoEncoderImpl for LicEnc {
                 if let Some(old) = old {
                     encoder.set_next_number(old.encoder.next_number());
                 }
-                (encoder, false)
+                (encoder, false, Pace::default())
             }
         };
 
@@ -363,7 +368,7 @@ impl VideoEncoderImpl for LicEnc {
         let latency = stream::latency(info.fps());
         instance.set_latency(latency, latency);
 
-        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key, refused: None });
+        *lock(&self.state) = Some(State { encoder, stream: wanted, video_info: info, format, force_key, refused: None, pace, slow: None });
         self.parent_set_format(input)
     }
 
@@ -377,6 +382,17 @@ impl VideoEncoderImpl for LicEnc {
 
     fn handle_frame(&self, mut frame: gst_video::VideoCodecFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
         let force_key = frame.flags().contains(gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME);
+        let instance = self.obj();
+        if instance.is_qos_enabled() && instance.max_encode_time(&frame) < 0 {
+            gst::debug!(CAT, imp = self, "a frame at {:?} would be late: not coded", frame.pts());
+            if let Some(state) = lock(&self.state).as_mut() {
+                state.force_key |= force_key;
+                state.paced(None);
+            }
+            self.say_if_slow();
+            // Without an output buffer the base class drops it.
+            return instance.finish_frame(frame);
+        }
         let buffer = frame.input_buffer().ok_or(gst::FlowError::Error)?;
         match self.encode(buffer, frame.pts(), force_key)? {
             Some(packet) => {
@@ -395,7 +411,8 @@ impl VideoEncoderImpl for LicEnc {
             // Without an output buffer the base class drops the frame and says so on the bus.
             None => gst::warning!(CAT, imp = self, "dropping a picture whose buffer is too small for its format"),
         }
-        self.obj().finish_frame(frame)
+        self.say_if_slow();
+        instance.finish_frame(frame)
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
@@ -417,13 +434,58 @@ impl VideoEncoderImpl for LicEnc {
         self.parent_src_event(event)
     }
 
+    /// Caps that the pad template excludes never reach [`Self::set_format`]. Who asks about ones that are already being sent does not probe, and
+    /// is told why they are refused.
+    fn sink_query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryView::AcceptCaps(q) = query.view()
+            && let Some(text) = stream::refused_format(q.caps())
+            && stream::feeding(self.obj().sink_pad()).and_then(|p| p.current_caps()).is_some_and(|c| *c == *q.caps())
+        {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{text}"));
+        }
+        self.parent_sink_query(query)
+    }
+
     fn propose_allocation(&self, query: &mut gst::query::Allocation) -> Result<(), gst::LoggableError> {
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
         self.parent_propose_allocation(query)
     }
 }
 
+impl State {
+    /// A frame took so long, or was dropped.
+    fn paced(&mut self, took: Option<Duration>) {
+        let (n, d) = self.stream.fps;
+        let period = (n > 0).then(|| Duration::from_secs_f64(d as f64 / n as f64));
+        self.slow = self.slow.or(self.pace.frame(took, period));
+    }
+}
+
 impl LicEnc {
+    /// Warns of a live source that is opened in a mode which cannot run in time here, and says which line would.
+    fn say_if_slow(&self) {
+        let Some((took, info)) = lock(&self.state).as_mut().and_then(|s| Some((s.slow.take()?, s.video_info.clone()))) else { return };
+        let mut latency = gst::query::Latency::new();
+        // Other sources wait for whoever takes their pictures.
+        if !self.obj().sink_pad().peer_query(&mut latency) || !latency.result().0 {
+            return;
+        }
+        let now = pace::Mode { jpeg: false, width: info.width() as i32, height: info.height() as i32, fps: info.fps() };
+        let (source, offered) = stream::source_of(self.obj().sink_pad());
+        let line = pace::advice(&source, &offered, &now, took);
+        let period = 1000.0 * info.fps().denom() as f64 / info.fps().numer() as f64;
+        let took = took.as_secs_f64() * 1000.0;
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Encode,
+            (
+                "{}x{} takes {took:.1} ms a frame here and a frame comes every {period:.1} ms: frames come late or are lost. This would run in time: {line}",
+                now.width,
+                now.height
+            )
+        );
+    }
+
     fn make_encoder(&self, info: StreamInfo) -> lic_codec::error::Result<Encoder> {
         let settings = lock(&self.settings).clone();
         let pack = lock(&self.pack).clone();
@@ -463,6 +525,7 @@ impl LicEnc {
         state.force_key |= force_key;
         let Ok(mapped) = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &state.video_info) else { return Ok(None) };
         let Some(planes) = stream::planes(&mapped, state.format) else { return Ok(None) };
+        let began = Instant::now();
         let coded = RawFrame::new(state.format, state.stream.width, state.stream.height, &planes)
             .and_then(|f| {
                 let regions = [regions, roi::of_buffer(buffer)].concat();
@@ -474,6 +537,7 @@ impl LicEnc {
                 gst::FlowError::Error
             })?;
         state.force_key = false;
+        state.paced(Some(began.elapsed()));
         gst::trace!(
             CAT,
             imp = self,

@@ -8,6 +8,7 @@ use gst_base::subclass::prelude::*;
 use lic_codec::StreamInfo;
 use lic_codec::bitstream::{self, FrameHeader, Scan, scan};
 use std::sync::{LazyLock, Mutex};
+use std::time::Instant;
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("licparse", gst::DebugColorFlags::empty(), Some("lic parser")));
@@ -179,7 +180,7 @@ impl LicParse {
                 return false;
             }
             state.gap = true;
-            state.key_requests.due()
+            state.key_requests.due(Instant::now())
         };
         if ask {
             self.obj().sink_pad().push_event(gst_video::UpstreamForceKeyUnitEvent::builder().build());

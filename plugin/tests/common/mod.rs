@@ -154,9 +154,11 @@ pub fn caps_of(h: &Harness) -> gst::Caps {
     h.sinkpad().unwrap().current_caps().unwrap()
 }
 
+/// A decoder that shows only what is whole.
 pub fn decoder(caps: &gst::Caps) -> Harness {
     init();
     let mut h = Harness::new("licdec");
+    h.element().unwrap().set_property("conceal", false);
     h.play();
     h.set_src_caps(caps.clone());
     h
