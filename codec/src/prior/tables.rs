@@ -175,4 +175,47 @@ pub(crate) mod tests {
         let ratio = out.len() as f32 * 8.0 / bits;
         assert!((0.999..1.001).contains(&ratio), "{ratio}");
     }
+
+    /// Symbols a second of one core: values near their means, as the entropy model expects them, at scales from half a bit to five.
+    #[test]
+    #[ignore = "measures"]
+    fn speed() {
+        use std::time::Instant;
+        let (t, n) = (laplace(), 1 << 20);
+        let mut state = 7u64;
+        let mut random = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f64 / (1u64 << 24) as f64
+        };
+        for scales in [0..16, 8..32, 0..48u8] {
+            let mut e = RansEncoder::default();
+            let (mut means, mut chosen, mut said) = (vec![], vec![], vec![]);
+            for _ in 0..n {
+                let scale = scales.start + (random() * scales.len() as f64) as u8;
+                let mean = (random() * 64.0) as i16 - 32;
+                let u = random() - 0.5;
+                let b = (-3.0 + scale as f64 / 7.0).exp();
+                let k = (mean as f64 / 8.0 - b * u.signum() * (1.0 - 2.0 * u.abs()).max(1e-9).ln()).round() as i32;
+                (means.push(mean), chosen.push(scale), said.push(k));
+                t.encode(&mut e, k, mean, scale);
+            }
+            let (mut out, began) = (vec![], Instant::now());
+            e.finish(7, &mut out);
+            let wrote = began.elapsed();
+            let best = (0..5).map(|_| {
+                let (mut d, began) = (RansDecoder::new(&out), Instant::now());
+                for ((&m, &s), &k) in means.iter().zip(&chosen).zip(&said) {
+                    assert_eq!(t.decode(&mut d, m, s), k);
+                }
+                began.elapsed()
+            });
+            let best = best.min().unwrap();
+            println!(
+                "rANS, scales {scales:?}: {:.2} bits a symbol, {:.0} M/s decoded, {:.0} M/s written",
+                out.len() as f64 * 8.0 / n as f64,
+                n as f64 / best.as_secs_f64() / 1e6,
+                n as f64 / wrote.as_secs_f64() / 1e6
+            );
+        }
+    }
 }
