@@ -70,9 +70,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if all[1].len() < all[2].len() || all[2].len() < frames {
         return Err("frames were lost: times do not belong together".into());
     }
-    for i in 0..frames {
-        let ms = |from: usize| all[from + 1][i].duration_since(all[from][i]).as_secs_f64() * 1e3;
-        println!("{:.3} {:.3} {:.3}", ms(0), ms(1), ms(2));
+    let [captured, coded, received, decoded] = all;
+    let stages = captured.iter().zip(&coded).zip(&received).zip(&decoded).take(frames);
+    for (((captured, coded), received), decoded) in stages {
+        let ms = |from: &Instant, to: &Instant| to.duration_since(*from).as_secs_f64() * 1e3;
+        println!("{:.3} {:.3} {:.3}", ms(captured, coded), ms(coded, received), ms(received, decoded));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Analysis: samples of a picture -> latents before gain.
 
 use super::matrix::In;
+use super::scratch::Buffer;
 use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
 use crate::parallel::each;
 use crate::planes::Planes;
@@ -40,8 +41,9 @@ impl Analysis {
         let (width, height, c, m) = (planes.width / 8, 2 * lines.len(), self.first.outputs(), self.latents());
         let (rows, within) = rings(width, height, wanted, self.blocks.len());
         let n = rows.len();
-        let mut stream = vec![0i16; n * c];
-        let (mut x, mut y) = (vec![u8::ZERO; (n + 1) * c], vec![u8::ZERO; (n + 1) * c]);
+        let mut stream = Buffer::<i16>::new(n * c);
+        let (mut x, mut y) = (Buffer::<u8>::new((n + 1) * c), Buffer::<u8>::new((n + 1) * c));
+        [&mut x, &mut y].into_iter().for_each(|b| b[n * c..].fill(u8::ZERO));
         let parts = shares(n, threads, TILE);
         let sizes = || parts.iter().map(|p| p.len() * c);
         let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));

@@ -1,11 +1,12 @@
 //! What activations within blocks are: bytes (fast) or int16 (fine).
 
 use super::matrix::{In, Out};
+use super::scratch::Scratch;
 use super::{Around, Rows};
 use crate::Level;
 
 /// A type of activations.
-pub trait Lane: Copy + Default + Send + Sync + 'static {
+pub trait Lane: Scratch + Send + Sync {
     /// What stands for zero.
     const OFFSET: i32;
     /// The greatest distance from zero.

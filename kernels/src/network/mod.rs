@@ -13,6 +13,7 @@ mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod rows;
+mod scratch;
 mod synthesis;
 #[cfg(test)]
 mod tests;

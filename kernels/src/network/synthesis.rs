@@ -2,6 +2,7 @@
 
 use super::analysis::SAMPLES;
 use super::matrix::In;
+use super::scratch::Buffer;
 use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
 use crate::parallel::each;
 use crate::planes::Planes;
@@ -56,8 +57,9 @@ impl<L: Lane> Synthesis<L> {
         }
         let rows = Rows::new(width, height, at);
         let n = rows.len();
-        let mut stream = vec![0i16; n * c];
-        let (mut x, mut y) = (vec![L::ZERO; (n + 1) * c], vec![L::ZERO; (n + 1) * c]);
+        let mut stream = Buffer::<i16>::new(n * c);
+        let (mut x, mut y) = (Buffer::<L>::new((n + 1) * c), Buffer::<L>::new((n + 1) * c));
+        [&mut x, &mut y].into_iter().for_each(|b| b[n * c..].fill(L::ZERO));
         let parts = shares(positions.len(), threads, TILE);
         let sizes = || parts.iter().map(|p| (ends[p.end] - ends[p.start]) * c);
         let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));
@@ -70,7 +72,7 @@ impl<L: Lane> Synthesis<L> {
             block.apply(level, threads, &rows, n, &x, &mut stream, next);
             std::mem::swap(&mut x, &mut y);
         }
-        let mut codes = vec![0u8; n * SAMPLES];
+        let mut codes = Buffer::<u8>::new(n * SAMPLES);
         let parts = shares(n, threads, TILE);
         let work = parts.iter().zip(cut(&mut codes, parts.iter().map(|p| p.len() * SAMPLES)));
         each(work.collect(), |(part, codes)| self.last.apply(level, In::Words(&stream[part.start * c..part.end * c]), Out::Codes(codes)));
