@@ -196,7 +196,9 @@ pub(crate) mod tests {
                 let u = random() - 0.5;
                 let b = (-3.0 + scale as f64 / 7.0).exp();
                 let k = (mean as f64 / 8.0 - b * u.signum() * (1.0 - 2.0 * u.abs()).max(1e-9).ln()).round() as i32;
-                (means.push(mean), chosen.push(scale), said.push(k));
+                means.push(mean);
+                chosen.push(scale);
+                said.push(k);
                 t.encode(&mut e, k, mean, scale);
             }
             let (mut out, began) = (vec![], Instant::now());
