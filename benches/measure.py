@@ -294,6 +294,19 @@ def forth_and_back(v, n, path):
     return Video(path, v.w, v.h, n, v.fps, False, f"{v.identity} forth and back {n}", v.colorimetry)
 
 
+CLIPS = ("bridge_cloth_robotarm.mp4", "davis_swing.mp4")  # a still camera and a moving one: what speed and memory are measured on
+
+
+def scaled(path, tmp, frames, size):
+    """The clip's frames, scaled to cover the size and cropped, forth and back until there are enough."""
+    w, h = size
+    vf = f"scale={w}:{h}:force_original_aspect_ratio=increase:flags=lanczos,crop={w}:{h}"
+    run(f"ffmpeg -v error -y -i '{path}' -vf {vf} -fps_mode passthrough -frames:v {frames} -pix_fmt yuv420p -f rawvideo {tmp}/clip.yuv")
+    n = os.path.getsize(f"{tmp}/clip.yuv") // (w * h * 3 // 2)
+    clip = Video(f"{tmp}/clip.yuv", w, h, n, 30, False, f"{os.path.basename(path)} {w}x{h}")
+    return forth_and_back(clip, frames, f"{tmp}/long.yuv")
+
+
 def throughput(jobs, v, gop, rounds=3, few=16):
     """Frames a second and CPU ms a frame of {name: (Gst codec, q)}, on the first two cores, taken in turns.
 

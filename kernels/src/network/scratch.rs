@@ -1,5 +1,4 @@
-//! Buffers that a thread keeps from one run to the next: fresh memory has to be cleared by the system and again by us, which took a tenth of
-//! the time of what is computed in it.
+//! Buffers that a thread keeps from one run to the next: fresh memory has to be cleared by the system and again by us.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
