@@ -124,6 +124,11 @@ impl Held {
         self.frames.retain(f);
     }
 
+    /// The newest frame for which `f` is true.
+    pub fn newest_of(&self, f: impl Fn(&HeldFrame) -> bool) -> Option<&HeldFrame> {
+        self.frames.iter().rev().find(|frame| f(frame))
+    }
+
     /// The newest frame.
     pub fn newest(&self) -> Option<&HeldFrame> {
         self.frames.last()

@@ -151,6 +151,38 @@ fn frames_that_the_network_never_sent_are_not_referred_to() {
     }
 }
 
+/// News of what arrived are three frames old, and three of ten frames are lost.
+#[test]
+fn with_acknowledged_references_all_that_arrives_is_decoded() {
+    let mut e = STATIC.encoder(Settings { key_int_max: 0, ..Settings::default() });
+    let mut d = decoder();
+    let arrives = |t: u32| t != 9 && (t * 7919 + 13) % 10 >= 3 || t < 4;
+    let (mut whole, mut keys) = (Vec::new(), 0);
+    for t in 0..60 {
+        if t == 5 {
+            e.set_acknowledged(Some(vec![]));
+        }
+        if t > 5 {
+            let news = whole.iter().copied().filter(|&n| n + 3 <= t).rev().take(8).collect();
+            e.set_acknowledged(Some(news));
+        }
+        let p = STATIC.encode(&mut e, t as i32, t == 20);
+        keys += u32::from(p.key);
+        assert!(p.references.len() <= 1 && p.references.iter().all(|&n| t - n <= 8), "frame {t} refers to {:?}", p.references);
+        if arrives(t) {
+            match d.decode(&p.data) {
+                Ok(_) => whole.push(t),
+                // Coded before the loss was known, or against a key frame that was lost.
+                Err(e) => assert!(!whole.contains(&(t - 1)) && (20..24).contains(&t), "frame {t}: {e}"),
+            }
+        }
+    }
+    // The first, the one asked for, and perhaps one more where nothing that was held had arrived.
+    assert!((2..=3).contains(&keys), "{keys}");
+    e.set_acknowledged(None);
+    assert_eq!(STATIC.encode(&mut e, 60, false).references, [59]);
+}
+
 #[test]
 fn duplicated_and_reordered_frames_do_no_harm() {
     let packets = STATIC.stream(Settings { key_int_max: 4, ..Settings::default() }, 12);

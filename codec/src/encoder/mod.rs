@@ -115,8 +115,10 @@ pub struct FrameParams {
     pub regions: Vec<Region>,
 }
 
-/// Frames held for reference: enough to go on after the network dropped a few.
+/// Frames held for reference: enough to go on after the network dropped a few; and where frames refer to acknowledged ones alone, which
+/// are a round trip old.
 const HELD: u8 = 4;
+const HELD_ACKNOWLEDGED: u8 = bitstream::MAX_HELD;
 /// Rows of latents that a slice has by default.
 const SLICE_ROWS: usize = 24;
 /// What a header can count, less what a refresh may add.
@@ -150,6 +152,10 @@ pub struct Encoder {
     held: Held,
     /// Lost frames and what refers to them; only as long as they could be held.
     lost: Vec<u32>,
+    /// See [`Encoder::set_acknowledged`].
+    acknowledged: Option<Vec<u32>>,
+    /// How many frames are held since the last key frame.
+    held_count: u8,
     number: u32,
     since_key: u32,
     /// Share of copied positions in the last frames.
@@ -195,6 +201,8 @@ impl Encoder {
             calm: Calm::default(),
             held: Held::new(HELD),
             lost: Vec::new(),
+            acknowledged: None,
+            held_count: HELD,
             number: 0,
             since_key: 0,
             still: STILL_AT_FIRST,
@@ -255,6 +263,13 @@ impl Encoder {
         self.lost.retain(|n| newest.wrapping_sub(*n) <= 2 * bitstream::MAX_HELD as u32);
     }
 
+    /// While `Some`, frames refer to none but these, which every receiver is known to have whole, or to a key frame of which nothing is known
+    /// yet: whatever the network loses next, what arrives can be decoded. If no such frame is held, a key frame follows. A refresh rests
+    /// meanwhile. (Reference picture selection by positive acknowledgement, as in H.263 annex N.)
+    pub fn set_acknowledged(&mut self, frames: Option<Vec<u32>>) {
+        self.acknowledged = frames;
+    }
+
     /// Somebody waits for a picture: a refresh cycle begins with the next frame or, if one that was asked for still runs, after it.
     /// Does nothing unless [`Settings::intra_refresh`] is on.
     pub fn start_refresh(&mut self) {
@@ -281,12 +296,14 @@ impl Encoder {
         let (columns, rows) = crate::latent_size(&self.info);
         self.weights = regions::weights(&params.regions, columns, rows);
         let due = self.key_due_in() == Some(0);
-        let key = params.key || due || self.settings.inter == Inter::None || self.held.newest().is_none();
+        let reference = self.reference();
+        let waited = self.settings.intra_refresh > 0 && self.acknowledged.is_some() && self.refresh.asked();
+        let key = params.key || due || waited || self.settings.inter == Inter::None || reference.is_none();
         self.rate.arrive(frame.time.map(|t| t.as_nanos() as u64));
         let (rung, limits) = self.limits(key);
-        let reference = self.held.newest().map(|f| f.number).filter(|_| !key);
+        let reference = reference.filter(|_| !key);
         let hyper_rows = rows.div_ceil(2);
-        let band = reference.and_then(|r| self.refresh.next(self.settings.intra_refresh, hyper_rows, self.number, r));
+        let band = reference.and_then(|r| self.refresh.next(self.refresh_length(), hyper_rows, self.number, r));
         let mut work = self.prepare(reference, band, self.fineness(rung))?;
         let fitted = match limits {
             Some(limits) => self.fit(&mut work, rung, limits)?,
@@ -296,6 +313,20 @@ impl Encoder {
             }
         };
         Ok(self.finish(fitted, work))
+    }
+
+    /// The frame that the next one refers to.
+    fn reference(&self) -> Option<u32> {
+        let frame = match &self.acknowledged {
+            None => self.held.newest(),
+            Some(list) => self.held.newest_of(|f| f.needs.is_empty() || list.contains(&f.number)),
+        };
+        frame.map(|f| f.number)
+    }
+
+    /// [`Settings::intra_refresh`], unless it rests.
+    fn refresh_length(&self) -> u32 {
+        if self.acknowledged.is_some() { 0 } else { self.settings.intra_refresh }
     }
 
     /// Frames until the next key frame, 0: now; None: none is due.
@@ -386,11 +417,20 @@ impl Encoder {
         })
     }
 
+    /// How many frames are held from this one on.
+    fn held_next(&self, key: bool) -> u8 {
+        match (key, &self.acknowledged) {
+            (false, _) => self.held_count,
+            (true, None) => HELD,
+            (true, Some(_)) => HELD_ACKNOWLEDGED,
+        }
+    }
+
     /// The bytes of a frame.
     fn write(&self, number: u32, step: u8, coded: &[Coded], work: &Work) -> Vec<u8> {
         let key = coded.iter().all(|c| c.kind == SliceKind::None);
         let recovery = work.begins_cycle(key);
-        let stream = (key || recovery).then(|| (&self.info, HELD, self.pack.short_id(), self.pack.name()));
+        let stream = (key || recovery).then(|| (&self.info, self.held_next(key), self.pack.short_id(), self.pack.name()));
         let sources = coded.iter().zip(&work.layout.strips).map(|(c, strip)| SliceSource {
             kind: c.kind,
             groups: c.groups,
@@ -457,6 +497,8 @@ impl Encoder {
         frame.needs.dedup();
         self.rate.sent(asked, rung.model_step(), data.len());
         if key {
+            self.held_count = self.held_next(true);
+            self.held.resize(self.held_count);
             self.held.clear();
             // One that came about because nothing before helped is coarse, and no reason to put off the next fine one.
             if asked {

@@ -38,6 +38,11 @@ impl Refresh {
         self.asked = true;
     }
 
+    /// Whether somebody waits for a cycle to begin.
+    pub fn asked(&self) -> bool {
+        self.asked
+    }
+
     /// A key frame ends a cycle.
     pub fn key(&mut self) {
         *self = Refresh::default();
