@@ -64,3 +64,25 @@ pub fn lost_number(event: &gst::EventRef) -> Option<u32> {
     let structure = event.structure().filter(|structure| structure.name() == LOST)?;
     structure.get(LOST_NUMBER).ok()
 }
+
+/// Upstream event: the network loses frames, and receivers hold these.
+const ACKNOWLEDGED: &str = "lic-frames-acknowledged";
+const ACKNOWLEDGED_NUMBERS: &str = "frame-numbers";
+
+/// Tells the encoder to refer to none but these frames, the newest first, which all receivers hold; `None`: to whatever it likes.
+pub fn acknowledged_event(numbers: Option<&[u32]>) -> gst::Event {
+    let structure = gst::Structure::builder(ACKNOWLEDGED);
+    let structure = match numbers {
+        Some(numbers) => structure.field(ACKNOWLEDGED_NUMBERS, gst::Array::new(numbers)),
+        None => structure,
+    };
+    gst::event::CustomUpstream::new(structure.build())
+}
+
+/// What an event of [`acknowledged_event`] says; `None`: it is another event.
+pub fn acknowledged_numbers(event: &gst::EventRef) -> Option<Option<Vec<u32>>> {
+    let gst::EventView::CustomUpstream(event) = event.view() else { return None };
+    let structure = event.structure().filter(|structure| structure.name() == ACKNOWLEDGED)?;
+    let numbers = structure.get::<gst::Array>(ACKNOWLEDGED_NUMBERS).ok();
+    Some(numbers.map(|numbers| numbers.iter().filter_map(|number| number.get::<u32>().ok()).collect()))
+}

@@ -79,6 +79,11 @@ pub(crate) fn requests(key: &str, stream: u64) -> String {
     format!("{key}/{SIDE}/request/{}", hex(stream))
 }
 
+/// Where one receiver gets what is sent to it again.
+pub(crate) fn again(key: &str, stream: u64, receiver: u64) -> String {
+    format!("{key}/{SIDE}/again/{}/{}", hex(stream), hex(receiver))
+}
+
 /// Key and stream out of a publisher's token.
 pub(crate) fn parse_publisher_token(token: &str) -> Option<(&str, u64)> {
     let (head, id) = token.rsplit_once('/')?;

@@ -15,16 +15,24 @@ use zenoh::{Session, Wait};
 use crate::config::Network;
 use crate::error::Error;
 use crate::frame::Frame;
+use crate::history::{History, Sent};
 use crate::key;
 use crate::link::{Link, LinkEvent, Role};
 use crate::qos::{CongestionControl, Priority, Reliability};
 use crate::queue::{Item, Limits, Queue};
+use crate::scream::{Range, Scream};
 use crate::sync::{Threads, lock, wait};
 use crate::throttle::Throttle;
-use crate::wire::{Header, MAX_CAPS, Request};
+use crate::wire::{Acknowledgement, Header, MAX_CAPS, Request};
 
 /// Key frames asked for by receivers come at most this often; requests in between are answered together.
 const KEY_FRAME_GAP: Duration = Duration::from_millis(500);
+/// While something may have to be sent again, or waits for its turn, the sending thread looks that often.
+const LOOK: Duration = Duration::from_millis(5);
+/// With a bit rate that follows the network, [`Limits::time`] is at most this: a frame that waits is as late as one in the network's queues.
+const ADAPTIVE: Duration = Duration::from_millis(600);
+/// The lowest bit rate that a source is ever asked for.
+const LEAST_BIT_RATE: f64 = 100e3;
 /// How long stopping may take, whatever the network does.
 const STOP: Duration = Duration::from_millis(1000);
 
@@ -42,6 +50,8 @@ pub struct PublisherSettings {
     pub send_caps: bool,
     /// Caps travel at least this often; zero: only when they change, with key frames, and when a receiver joins.
     pub caps_interval: Duration,
+    /// Follow the network: say which bit rate it carries, up to this one in bit/s, and hold frames back that it does not.
+    pub adapt: Option<u64>,
 }
 
 impl PublisherSettings {
@@ -55,6 +65,7 @@ impl PublisherSettings {
             limits: Limits::default(),
             send_caps: true,
             caps_interval: Duration::from_secs(1),
+            adapt: None,
         }
     }
 }
@@ -84,6 +95,14 @@ pub enum PublisherEvent {
     Lost {
         number: u32,
     },
+    /// The network loses frames. Refer to none but these, which all receivers hold, the newest first; `None`: it loses none any more.
+    Acknowledged {
+        numbers: Option<Vec<u32>>,
+    },
+    /// The network carries so many bit/s; only with [`PublisherSettings::adapt`].
+    BitRate {
+        bits: u64,
+    },
 }
 
 /// Counted since the start.
@@ -107,6 +126,15 @@ pub struct PublisherStats {
     pub joiners: u64,
     pub key_requests: u64,
     pub publish_errors: u64,
+    /// Frames that receivers said are missing, each once a receiver, and those sent again.
+    pub lost: u64,
+    pub resent: u64,
+    /// Between sending a frame and hearing that it arrived, in nanoseconds; 0: not known.
+    pub round_trip: u64,
+    /// What the source was last asked for, bit/s; 0: nothing.
+    pub bit_rate: u64,
+    /// What the network's queues add, in nanoseconds; only with [`PublisherSettings::adapt`].
+    pub queue_delay: u64,
 }
 
 type Notify = dyn Fn(PublisherEvent) + Send + Sync;
@@ -119,8 +147,13 @@ pub struct Publisher {
 }
 
 enum Message {
-    Receiver { id: u64, live: bool },
+    Receiver {
+        id: u64,
+        live: bool,
+    },
+    /// The encoder did not listen, or a group of pictures was given up.
     KeyFrame,
+    Heard(Request),
     Stop,
 }
 
@@ -129,10 +162,23 @@ struct Shared {
     stream: u64,
     notify: Box<Notify>,
     stop: Arc<AtomicBool>,
+    began: Instant,
     state: Mutex<State>,
     changed: Condvar,
-    /// The declared publisher, while there is a session.
-    outlet: Mutex<Option<Arc<zenoh::pubsub::Publisher<'static>>>>,
+    /// Where frames go, while there is a session.
+    outlet: Mutex<Option<Arc<Outlet>>>,
+}
+
+struct Outlet {
+    publisher: zenoh::pubsub::Publisher<'static>,
+    session: Session,
+}
+
+/// What the sending thread does next.
+enum Job {
+    Frame(Box<(Item, Header)>),
+    /// Receiver, payload, attachment.
+    Again(Vec<(u64, ZBytes, ZBytes)>),
 }
 
 struct State {
@@ -147,6 +193,10 @@ struct State {
     busy: bool,
     interrupted: bool,
     receivers: BTreeSet<u64>,
+    /// Frames have numbers that an encoder can refer to.
+    numbered: bool,
+    history: History,
+    control: Option<Scream>,
     stats: PublisherStats,
 }
 
@@ -162,7 +212,7 @@ impl Publisher {
         let stream = key::random_id();
         let stop = Arc::new(AtomicBool::new(false));
         let state = State {
-            queue: Queue::new(settings.limits),
+            queue: Queue::new(Limits { time: settings.adapt.map_or(settings.limits.time, |_| settings.limits.time.min(ADAPTIVE)), ..settings.limits }),
             sequence: 0,
             caps: None,
             caps_sent: None,
@@ -170,6 +220,12 @@ impl Publisher {
             busy: false,
             interrupted: false,
             receivers: BTreeSet::new(),
+            numbered: false,
+            history: History::default(),
+            control: settings.adapt.map(|most| {
+                let most = (most as f64).max(LEAST_BIT_RATE);
+                Scream::new(Range { least: LEAST_BIT_RATE, most }, Instant::now())
+            }),
             stats: PublisherStats { stream, ..Default::default() },
         };
         let shared = Arc::new(Shared {
@@ -177,13 +233,20 @@ impl Publisher {
             stream,
             notify: Box::new(notify),
             stop: stop.clone(),
+            began: Instant::now(),
             state: Mutex::new(state),
             changed: Condvar::new(),
             outlet: Mutex::new(None),
         });
         let (control, messages) = channel();
-        let role =
-            Sending { key, shared: shared.clone(), control: control.clone(), declared: None, key_frames: Throttle::new(KEY_FRAME_GAP) };
+        let role = Sending {
+            key,
+            shared: shared.clone(),
+            control: control.clone(),
+            declared: None,
+            key_frames: Throttle::new(KEY_FRAME_GAP),
+            told: None,
+        };
         let threads = Threads::default();
         threads.spawn("lic-link", move || Link::new(plan, role, messages, stop).run())?;
         let publisher = Self { shared: shared.clone(), control, threads };
@@ -210,8 +273,13 @@ impl Publisher {
     /// Queues a frame, or evicts what its stream can best spare. Returns at once.
     pub fn push(&self, frame: Frame) {
         let mut state = lock(&self.shared.state);
-        let item = Item { sequence: state.sequence, frame, caps: state.caps.clone(), queued: Instant::now() };
+        let now = Instant::now();
+        let item = Item { sequence: state.sequence, frame, caps: state.caps.clone(), queued: now };
         state.sequence += 1;
+        state.numbered |= item.frame.info.number.is_some();
+        if let Some(control) = &mut state.control {
+            control.offered(item.frame.payload.len(), now);
+        }
         let pushed = state.queue.push(item);
         state.stats.evicted += pushed.evicted as u64;
         drop(state);
@@ -246,6 +314,8 @@ impl Publisher {
             queued: state.queue.len() as u64,
             queued_bytes: state.queue.bytes() as u64,
             receivers: state.receivers.len() as u64,
+            round_trip: state.history.round_trip().map_or(0, |time| time.as_nanos() as u64),
+            queue_delay: state.control.as_ref().map_or(0, |control| (1e9 * control.queue_delay()) as u64),
             ..state.stats
         }
     }
@@ -275,61 +345,99 @@ impl Drop for Publisher {
 impl Shared {
     /// The sending thread.
     fn publish(&self) {
-        while let Some((item, header)) = self.next() {
+        while let Some(job) = self.next() {
             let outlet = lock(&self.outlet).clone();
-            let Frame { info, payload } = item.frame;
-            let bytes = payload.len() as u64;
-            let sent = match (&outlet, header.encode()) {
-                (None, _) => None,
-                (Some(outlet), Ok(attachment)) => {
-                    let put = outlet.put(ZBytes::from(payload)).attachment(ZBytes::from(attachment)).wait();
-                    Some(put.is_ok())
-                }
-                (Some(_), Err(_)) => Some(false),
-            };
-            let mut state = lock(&self.state);
-            state.busy = false;
-            match sent {
-                None => state.stats.discarded += 1,
-                Some(true) => {
-                    state.stats.sent += 1;
-                    state.stats.bytes += bytes;
-                    state.stats.key_frames += u64::from(info.key);
-                }
-                Some(false) => state.stats.publish_errors += 1,
-            }
-            match item.caps.filter(|_| header.caps.is_some()) {
-                Some(caps) if sent == Some(true) => state.caps_sent = Some((caps, Instant::now())),
-                Some(_) => state.caps_due = true,
-                None => {}
-            }
-            drop(state);
-            self.changed.notify_all();
-            if let (Some(false), Some(number)) = (sent, info.number) {
-                (self.notify)(PublisherEvent::Lost { number });
+            match job {
+                Job::Frame(frame) => self.publish_frame(frame.0, frame.1, outlet.as_deref()),
+                Job::Again(copies) => self.publish_again(copies, outlet.as_deref()),
             }
         }
     }
 
-    /// Waits for the next frame; `None` to end.
-    fn next(&self) -> Option<(Item, Header)> {
-        let mut state = lock(&self.state);
+    fn publish_frame(&self, item: Item, header: Header, outlet: Option<&Outlet>) {
+        let Frame { info, payload } = item.frame;
+        let size = payload.len();
+        let at = Instant::now();
+        let mut copy = None;
+        let sent = match (outlet, header.encode()) {
+            (None, _) => None,
+            (Some(outlet), Ok(attachment)) => {
+                let (payload, attachment) = (ZBytes::from(payload), ZBytes::from(attachment));
+                copy = Some((payload.clone(), attachment.clone()));
+                Some(outlet.publisher.put(payload).attachment(attachment).wait().is_ok())
+            }
+            (Some(_), Err(_)) => Some(false),
+        };
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.busy = false;
+        match sent {
+            None => state.stats.discarded += 1,
+            Some(true) => {
+                state.stats.sent += 1;
+                state.stats.bytes += size as u64;
+                state.stats.key_frames += u64::from(info.key);
+                state.history.sent(Sent { sequence: header.sequence, number: info.number, key: info.key, at, size, copy });
+                if let Some(control) = &mut state.control {
+                    control.sent(size, state.history.in_flight(at), at);
+                }
+            }
+            Some(false) => state.stats.publish_errors += 1,
+        }
+        match item.caps.filter(|_| header.caps.is_some()) {
+            Some(caps) if sent == Some(true) => state.caps_sent = Some((caps, Instant::now())),
+            Some(_) => state.caps_due = true,
+            None => {}
+        }
+        drop(guard);
+        self.changed.notify_all();
+        if let (Some(false), Some(number)) = (sent, info.number) {
+            (self.notify)(PublisherEvent::Lost { number });
+        }
+    }
+
+    fn publish_again(&self, copies: Vec<(u64, ZBytes, ZBytes)>, outlet: Option<&Outlet>) {
+        let Some(outlet) = outlet else { return };
+        for (receiver, payload, attachment) in copies {
+            let key = key::again(&self.settings.key, self.stream, receiver);
+            let put = outlet.session.put(key, payload).attachment(attachment);
+            let put = put.priority(self.settings.priority.into()).congestion_control(self.settings.congestion_control.into());
+            if put.express(true).wait().is_ok() {
+                lock(&self.state).stats.resent += 1;
+            }
+        }
+    }
+
+    /// Waits for what is to be sent next; `None` to end.
+    fn next(&self) -> Option<Job> {
+        let mut guard = lock(&self.state);
         loop {
             if self.stop.load(Ordering::Acquire) {
                 return None;
             }
-            if let Some(item) = state.queue.pop() {
+            let now = Instant::now();
+            let state = &mut *guard;
+            let again = state.history.again(now);
+            if !again.is_empty() {
+                return Some(Job::Again(again));
+            }
+            let next = state.queue.front().map(|item| item.frame.payload.len());
+            let held_back =
+                next.zip(state.control.as_ref()).is_some_and(|(size, control)| !control.permits(size, state.history.in_flight(now)));
+            if !held_back && let Some(item) = state.queue.pop() {
                 state.busy = true;
                 let header = Header {
                     stream: self.stream,
                     sequence: item.sequence,
                     info: item.frame.info.clone(),
-                    caps: self.caps_for(&mut state, &item),
+                    caps: self.caps_for(state, &item),
                     caps_follow: self.settings.send_caps && item.caps.is_some(),
+                    acknowledge: state.numbered || state.control.is_some(),
                 };
-                return Some((item, header));
+                return Some(Job::Frame(Box::new((item, header))));
             }
-            state = wait(&self.changed, state, Duration::from_secs(1));
+            let nap = if held_back || state.history.resends(now) { LOOK } else { Duration::from_secs(1) };
+            guard = wait(&self.changed, guard, nap);
         }
     }
 
@@ -361,6 +469,73 @@ struct Sending {
     control: Sender<Message>,
     declared: Option<Declared>,
     key_frames: Throttle,
+    /// What the encoder was last told to refer to.
+    told: Option<Vec<u32>>,
+}
+
+/// Takes in what a receiver has. Returns whether only a key frame helps it. `began`: an instant before any frame was sent.
+fn acknowledged(state: &mut State, ack: Acknowledgement, now: Instant, began: Instant) -> bool {
+    let news = state.history.acknowledge(ack, now);
+    state.stats.lost += news.lost;
+    if let Some(control) = &mut state.control {
+        let round_trip = state.history.round_trip().unwrap_or_default();
+        if let Some(trip) = news.round_trip {
+            // The receiver's clock at arrival less ours at sending: whatever lies between them is the same every time.
+            let sent = now.checked_sub(trip).unwrap_or(now).saturating_duration_since(began);
+            let delay = ack.at as f64 / 1e9 - sent.as_secs_f64();
+            let bytes = news.arrived.iter().map(|(_, size)| size).sum();
+            control.acknowledged(bytes, delay, state.history.in_flight(now), round_trip, now);
+        }
+        if news.lost > 0 {
+            control.loss(round_trip, now);
+        }
+    }
+    news.lost_key
+}
+
+impl Sending {
+    fn heard(&mut self, request: Request) {
+        let now = Instant::now();
+        let mut guard = lock(&self.shared.state);
+        let state = &mut *guard;
+        match request {
+            Request::KeyFrame { receiver } => {
+                state.stats.key_requests += 1;
+                if !state.history.excuses(receiver, now) {
+                    self.key_frames.ask();
+                }
+            }
+            Request::Acknowledge(ack) => {
+                let lost_key = acknowledged(state, ack, now, self.shared.began);
+                drop(guard);
+                if lost_key {
+                    self.key_frames.ask();
+                }
+                self.shared.changed.notify_all();
+            }
+        }
+    }
+
+    /// Tells the encoder what receivers hold, and what the network carries.
+    fn tell(&mut self) {
+        let now = Instant::now();
+        let mut guard = lock(&self.shared.state);
+        let state = &mut *guard;
+        let held = if state.numbered { state.history.acknowledged(now) } else { None };
+        let queued = state.queue.bytes();
+        let moved = state.control.as_mut().and_then(|control| (control.adjust(queued, now) || state.stats.bit_rate == 0).then(|| control.target() as u64));
+        if let Some(bits) = moved {
+            state.stats.bit_rate = bits;
+        }
+        drop(guard);
+        if self.told != held {
+            self.told = held.clone();
+            (self.shared.notify)(PublisherEvent::Acknowledged { numbers: held });
+        }
+        if let Some(bits) = moved {
+            (self.shared.notify)(PublisherEvent::BitRate { bits });
+        }
+    }
 }
 
 impl Role for Sending {
@@ -379,9 +554,10 @@ impl Role for Sending {
         let control = self.control.clone();
         let requests = session
             .declare_subscriber(key::requests(&settings.key, stream))
-            .callback(move |sample: Sample| match Request::decode(&sample.payload().to_bytes()) {
-                Some(Request::KeyFrame) => drop(control.send(Message::KeyFrame)),
-                None => {}
+            .callback(move |sample: Sample| {
+                if let Some(request) = Request::decode(&sample.payload().to_bytes()) {
+                    let _ = control.send(Message::Heard(request));
+                }
             })
             .wait()?;
         let control = self.control.clone();
@@ -395,7 +571,7 @@ impl Role for Sending {
                 }
             })
             .wait()?;
-        *lock(&self.shared.outlet) = Some(Arc::new(publisher));
+        *lock(&self.shared.outlet) = Some(Arc::new(Outlet { publisher, session: session.clone() }));
         // Last: who sees the token may rely on everything else.
         let token = session.liveliness().declare_token(key::publisher_token(&settings.key, stream)).wait()?;
         self.declared = Some(Declared { _receivers: receivers, _requests: requests, _token: token });
@@ -408,11 +584,15 @@ impl Role for Sending {
                 lock(&self.shared.state).stats.key_requests += 1;
                 self.key_frames.ask();
             }
+            Message::Heard(request) => self.heard(request),
             Message::Receiver { id, live } => {
                 let mut state = lock(&self.shared.state);
                 let changed = if live { state.receivers.insert(id) } else { state.receivers.remove(&id) };
                 if !changed {
                     return;
+                }
+                if !live {
+                    state.history.left(id);
                 }
                 let receivers = state.receivers.len();
                 if live {
@@ -434,6 +614,7 @@ impl Role for Sending {
     }
 
     fn tick(&mut self, _session: Option<&Session>) {
+        self.tell();
         if let Some(requests) = self.key_frames.answer(Instant::now()) {
             (self.shared.notify)(PublisherEvent::KeyFrameWanted { requests });
         }
@@ -452,6 +633,8 @@ impl Role for Sending {
         self.declared = None;
         let outlet = lock(&self.shared.outlet).take();
         drop(outlet);
-        lock(&self.shared.state).receivers.clear();
+        let mut state = lock(&self.shared.state);
+        state.receivers.clear();
+        state.history.clear_peers();
     }
 }

@@ -99,6 +99,11 @@ impl Queue {
         self.lost.clear();
     }
 
+    /// The frame that is next to go.
+    pub(crate) fn front(&self) -> Option<&Item> {
+        self.items.front()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.bytes -= item.frame.payload.len();

@@ -15,14 +15,30 @@ pub(crate) enum Arrival {
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
     next: Option<u64>,
+    first: Option<u64>,
     /// Bit n: `next - 1 - n` was seen.
     seen: u64,
 }
 
 impl Tracker {
+    /// The highest number that arrived.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.next.map(|next| next - 1)
+    }
+
+    /// Bit n: `newest - n` arrived, or was sent before the first that did.
+    pub(crate) fn arrived(&self) -> u64 {
+        let before = match (self.newest(), self.first) {
+            (Some(newest), Some(first)) => u64::MAX.checked_shl((newest - first + 1).min(64) as u32).unwrap_or(0),
+            _ => 0,
+        };
+        self.seen | before
+    }
+
     pub(crate) fn arrive(&mut self, sequence: u64) -> Arrival {
         let Some(next) = self.next else {
             self.next = Some(sequence.saturating_add(1));
+            self.first = Some(sequence);
             self.seen = 1;
             return Arrival::InOrder;
         };
@@ -74,6 +90,20 @@ mod tests {
         tracker.arrive(64);
         assert_eq!(tracker.arrive(1), Arrival::Late);
         assert_eq!(tracker.arrive(1), Arrival::Duplicate);
+    }
+
+    #[test]
+    fn what_was_sent_before_the_first_is_not_missing() {
+        let mut tracker = Tracker::default();
+        assert_eq!(tracker.arrived(), 0);
+        tracker.arrive(10);
+        assert_eq!((tracker.newest(), tracker.arrived()), (Some(10), u64::MAX));
+        tracker.arrive(13);
+        assert_eq!(tracker.arrived(), u64::MAX - 0b110);
+        tracker.arrive(12);
+        assert_eq!(tracker.arrived(), u64::MAX - 0b100);
+        tracker.arrive(100);
+        assert_eq!(tracker.arrived(), 1);
     }
 
     #[test]

@@ -41,11 +41,14 @@ const MOST_UNKNOWN: usize = 64;
 pub struct SubscriberSettings {
     /// A key expression; of the publishers that match, one is received.
     pub key: String,
+    /// How long a frame may wait for one that was lost before it; publishers that keep their last frames send that again. Zero: nothing
+    /// waits, and what is lost stays lost.
+    pub playout: Duration,
 }
 
 impl Default for SubscriberSettings {
     fn default() -> Self {
-        Self { key: "lic/**".into() }
+        Self { key: "lic/**".into(), playout: Duration::ZERO }
     }
 }
 
@@ -77,8 +80,10 @@ pub struct SubscriberStats {
     pub bytes: u64,
     /// Sequence numbers skipped: lost on the way or evicted by the sender.
     pub lost: u64,
-    /// Came after a newer one; dropped.
+    /// Came after a newer one was handed out; dropped.
     pub late: u64,
+    /// Came after a newer one, and in time.
+    pub recovered: u64,
     pub duplicates: u64,
     /// Came before the first frame that a stream may begin with; dropped.
     pub before_key: u64,
@@ -114,6 +119,8 @@ struct Shared {
     notify: Box<Notify>,
     stop: Arc<AtomicBool>,
     wants_key: AtomicBool,
+    /// The sender wants to know what arrived.
+    owes: AtomicBool,
     /// Streams that are heard but not locked.
     unknown: Mutex<BTreeSet<Stream>>,
     view: Mutex<View>,
@@ -138,10 +145,11 @@ impl Subscriber {
         let plan = network.plan()?;
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
-            inbox: Inbox::default(),
+            inbox: Inbox::new(settings.playout),
             notify: Box::new(notify),
             stop: stop.clone(),
             wants_key: AtomicBool::new(false),
+            owes: AtomicBool::new(false),
             unknown: Mutex::default(),
             view: Mutex::default(),
         });
@@ -185,7 +193,7 @@ impl Subscriber {
 
     /// Asks the publisher for a key frame. Requests that come too fast are merged.
     pub fn request_key_frame(&self) {
-        self.shared.want_key(&self.control);
+        raise(&self.shared.wants_key, &self.control);
     }
 
     pub fn stats(&self) -> SubscriberStats {
@@ -197,6 +205,7 @@ impl Subscriber {
             bytes: counts.bytes,
             lost: counts.lost,
             late: counts.late,
+            recovered: counts.recovered,
             duplicates: counts.duplicates,
             before_key: counts.before_key,
             overflowed: counts.overflowed,
@@ -218,7 +227,7 @@ impl Drop for Subscriber {
 
 impl Shared {
     /// Runs on zenoh's threads for every frame.
-    fn sample(&self, sample: &Sample, control: &Sender<Message>) {
+    fn sample(&self, key: &str, sample: &Sample, control: &Sender<Message>) {
         if sample.kind() != SampleKind::Put {
             return;
         }
@@ -227,10 +236,11 @@ impl Shared {
             self.inbox.foreign();
             return;
         };
-        let (key, stream) = (sample.key_expr().as_str(), header.stream);
+        let stream = header.stream;
         match self.inbox.deliver(key, header, sample.payload().clone()) {
             Outcome::Taken => {}
-            Outcome::WantsKey => self.want_key(control),
+            // From the link's thread: this one must never wait for the network.
+            Outcome::Acknowledge => raise(&self.owes, control),
             Outcome::Unknown => {
                 let mut unknown = lock(&self.unknown);
                 // The link's thread is only woken for what it does not know of yet, and holds so much at most.
@@ -240,13 +250,27 @@ impl Shared {
                 }
             }
         }
-    }
-
-    fn want_key(&self, control: &Sender<Message>) {
-        if !self.wants_key.swap(true, Ordering::AcqRel) {
-            let _ = control.send(Message::Wake);
+        if self.inbox.take_wants_key() {
+            raise(&self.wants_key, control);
         }
     }
+}
+
+/// Sets `flag` and wakes the link's thread, unless it is set.
+fn raise(flag: &AtomicBool, control: &Sender<Message>) {
+    if !flag.swap(true, Ordering::AcqRel) {
+        let _ = control.send(Message::Wake);
+    }
+}
+
+/// What is declared for one stream; dropping it takes it back.
+struct Followed {
+    stream: Stream,
+    /// Where its publisher hears from us.
+    requests: zenoh::pubsub::Publisher<'static>,
+    /// What it sends again, to us alone.
+    _again: zenoh::pubsub::Subscriber<()>,
+    _token: LivelinessToken,
 }
 
 struct Receiving {
@@ -259,8 +283,8 @@ struct Receiving {
     tokens: Option<zenoh::pubsub::Subscriber<()>>,
     /// The subscription to frames, and its key.
     data: Option<(String, zenoh::pubsub::Subscriber<()>)>,
-    /// The stream that was told of this receiver, by the token that tells it.
-    followed: Option<(Stream, LivelinessToken)>,
+    /// The stream that was told of this receiver.
+    followed: Option<Followed>,
     requests: Throttle,
     /// When a key frame was last asked for, by token or request.
     asked: Instant,
@@ -276,8 +300,10 @@ impl Receiving {
             return Ok(());
         }
         let (shared, control) = (self.shared.clone(), self.control.clone());
-        let subscriber =
-            session.declare_subscriber(key.to_string()).callback(move |sample: Sample| shared.sample(&sample, &control)).wait()?;
+        let subscriber = session
+            .declare_subscriber(key.to_string())
+            .callback(move |sample: Sample| shared.sample(sample.key_expr().as_str(), &sample, &control))
+            .wait()?;
         self.data = Some((key.to_string(), subscriber));
         Ok(())
     }
@@ -285,13 +311,27 @@ impl Receiving {
     /// Subscribes to the locked stream, then tells its publisher.
     fn follow(&mut self, session: &Session) -> zenoh::Result<()> {
         let Some((key, stream)) = self.chooser.locked().cloned() else { return Ok(()) };
-        if self.followed.as_ref().is_some_and(|(have, _)| have.0 == key && have.1 == stream) {
+        let id = (key, stream);
+        if self.followed.as_ref().is_some_and(|followed| followed.stream == id) {
             return Ok(());
         }
         self.followed = None;
-        self.subscribe(session, &key)?;
-        let token = session.liveliness().declare_token(key::receiver_token(&key, stream, self.receiver)).wait()?;
-        self.followed = Some(((key, stream), token));
+        let (key, stream) = &id;
+        self.subscribe(session, key)?;
+        let (shared, control, sent_to) = (self.shared.clone(), self.control.clone(), key.clone());
+        let again = session
+            .declare_subscriber(key::again(key, *stream, self.receiver))
+            .callback(move |sample: Sample| shared.sample(&sent_to, &sample, &control))
+            .wait()?;
+        let requests = session
+            .declare_publisher(key::requests(key, *stream))
+            .priority(qos::Priority::InteractiveHigh)
+            .congestion_control(qos::CongestionControl::Drop)
+            .express(true)
+            .wait()?;
+        // Last: who sees the token may rely on everything else.
+        let token = session.liveliness().declare_token(key::receiver_token(key, *stream, self.receiver)).wait()?;
+        self.followed = Some(Followed { stream: id, requests, _again: again, _token: token });
         self.asked = Instant::now();
         Ok(())
     }
@@ -314,26 +354,27 @@ impl Receiving {
         }
     }
 
-    fn ask(&mut self, session: &Session, now: Instant) {
-        let Some(((key, stream), _)) = &self.followed else { return };
+    /// Tells the publisher what arrived, and asks it for a key frame.
+    fn speak(&mut self, now: Instant) {
+        let Some(followed) = &self.followed else { return };
+        // A message that fails is as good as one that is lost: the next says it again.
+        let say = |request: Request| drop(followed.requests.put(request.encode()).wait());
+        if self.shared.owes.swap(false, Ordering::AcqRel)
+            && let Some(acknowledgement) = self.shared.inbox.acknowledgement(self.receiver)
+        {
+            say(Request::Acknowledge(acknowledgement));
+        }
         if self.shared.inbox.starting() && now.saturating_duration_since(self.asked) >= START {
             self.requests.ask();
         }
-        if self.shared.wants_key.swap(false, Ordering::AcqRel) {
+        if self.shared.wants_key.swap(false, Ordering::AcqRel) | self.shared.inbox.take_wants_key() {
             self.requests.ask();
         }
-        if self.requests.answer(now).is_none() {
-            return;
+        if self.requests.answer(now).is_some() {
+            self.asked = now;
+            lock(&self.shared.view).key_requests += 1;
+            say(Request::KeyFrame { receiver: self.receiver });
         }
-        self.asked = now;
-        lock(&self.shared.view).key_requests += 1;
-        // A request that fails is as good as one that is lost: the next frame asks again.
-        let _ = session
-            .put(key::requests(key, *stream), Request::KeyFrame.encode().to_vec())
-            .priority(qos::Priority::InteractiveHigh)
-            .congestion_control(qos::CongestionControl::Drop)
-            .express(true)
-            .wait();
     }
 
     fn hint(&mut self, now: Instant) {
@@ -393,7 +434,7 @@ impl Role for Receiving {
         if let Some(session) = session {
             // What fails now is tried again at the next tick.
             let _ = self.follow(session);
-            self.ask(session, now);
+            self.speak(now);
         }
         self.hint(now);
         lock(&self.shared.view).publishers = self.chooser.list();

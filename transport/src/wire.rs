@@ -23,6 +23,7 @@ const HAS_CAPTURE: u16 = 1 << 8;
 const HAS_CAPS: u16 = 1 << 9;
 const CAPS_FOLLOW: u16 = 1 << 10;
 const RECOVERY: u16 = 1 << 11;
+const ACKNOWLEDGE: u16 = 1 << 12;
 
 /// Why an attachment is not ours or is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +54,8 @@ pub struct Header {
     pub caps: Option<String>,
     /// The sender sends caps: one who has none yet should wait for them.
     pub caps_follow: bool,
+    /// The sender wants to know that this frame arrived.
+    pub acknowledge: bool,
 }
 
 impl Header {
@@ -80,6 +83,7 @@ impl Header {
             (self.caps.is_some(), HAS_CAPS),
             (self.caps_follow, CAPS_FOLLOW),
             (info.recovery, RECOVERY),
+            (self.acknowledge, ACKNOWLEDGE),
         ] {
             if set {
                 flags |= bit;
@@ -150,29 +154,66 @@ impl Header {
         } else {
             None
         };
-        Ok(Self { stream, sequence, info, caps, caps_follow: has(CAPS_FOLLOW) })
+        Ok(Self { stream, sequence, info, caps, caps_follow: has(CAPS_FOLLOW), acknowledge: has(ACKNOWLEDGE) })
     }
 }
 
-/// What a receiver asks of a publisher, on the request key.
+/// Frames that an [`Acknowledgement`] speaks of.
+pub const ACKNOWLEDGED: u64 = 64;
+
+/// What arrived at a receiver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Acknowledgement {
+    pub receiver: u64,
+    /// The highest sequence number that arrived.
+    pub newest: u64,
+    /// Bit n: frame `newest - n` arrived, or was sent before this receiver began.
+    pub arrived: u64,
+    /// Bit n: it can be decoded, for all that it refers to can.
+    pub whole: u64,
+    /// When `newest` arrived, in nanoseconds of the receiver's clock: only differences mean something.
+    pub at: u64,
+    /// How late a frame that is sent again may still come, in milliseconds; 0: not at all.
+    pub playout: u16,
+}
+
+/// What a receiver says to a publisher, on the request key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     /// Send a key frame as soon as possible.
-    KeyFrame,
+    KeyFrame {
+        /// Who asks; 0 if it does not say.
+        receiver: u64,
+    },
+    Acknowledge(Acknowledgement),
 }
 
 impl Request {
-    /// Version, kind.
-    pub fn encode(self) -> [u8; 2] {
+    /// Version, kind, fields.
+    pub fn encode(self) -> Vec<u8> {
         match self {
-            Self::KeyFrame => [VERSION, 1],
+            Self::KeyFrame { receiver } => [&[VERSION, 1][..], &receiver.to_le_bytes()].concat(),
+            Self::Acknowledge(a) => {
+                let mut out = vec![VERSION, 2];
+                [a.receiver, a.newest, a.arrived, a.whole, a.at].iter().for_each(|field| out.extend(field.to_le_bytes()));
+                out.extend(a.playout.to_le_bytes());
+                out
+            }
         }
     }
 
-    /// `None` for kinds and versions this side does not know.
+    /// `None` for kinds and versions this side does not know, and for what ends early.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [VERSION, 1, ..] => Some(Self::KeyFrame),
+        let mut reader = Reader { bytes, at: 0 };
+        let [version, kind] = reader.take().ok()?;
+        let mut number = || reader.take().ok().map(u64::from_le_bytes);
+        match (version, kind) {
+            (VERSION, 1) => Some(Self::KeyFrame { receiver: number().unwrap_or(0) }),
+            (VERSION, 2) => {
+                let [receiver, newest, arrived, whole, at] = [number()?, number()?, number()?, number()?, number()?];
+                let playout = u16::from_le_bytes(reader.take().ok()?);
+                Some(Self::Acknowledge(Acknowledgement { receiver, newest, arrived, whole, at, playout }))
+            }
             _ => None,
         }
     }
@@ -220,6 +261,7 @@ mod tests {
             },
             caps: Some("video/x-lic".into()),
             caps_follow: true,
+            acknowledge: false,
         }
     }
 
@@ -256,6 +298,7 @@ mod tests {
         let empty_caps = Header { caps: Some(String::new()), ..Header::default() };
         let mut recovery = full();
         recovery.info.recovery = true;
+        recovery.acknowledge = true;
         for header in [full(), bare, empty_caps, recovery] {
             assert_eq!(Header::decode(&header.encode().unwrap()).unwrap(), header);
         }
@@ -312,7 +355,15 @@ mod tests {
 
     #[test]
     fn requests_round_trip() {
-        assert_eq!(Request::decode(&Request::KeyFrame.encode()), Some(Request::KeyFrame));
+        let ack = Acknowledgement { receiver: 0x0102_0304_0506_0708, newest: 9, arrived: 0b101, whole: 1, at: 1 << 40, playout: 150 };
+        for request in [Request::KeyFrame { receiver: 7 }, Request::Acknowledge(ack)] {
+            let bytes = request.encode();
+            assert_eq!(Request::decode(&bytes), Some(request));
+            assert_eq!(Request::decode(&[&bytes[..], &[1, 2]].concat()), Some(request));
+        }
+        // Receivers before acknowledgements did not say who they are.
+        assert_eq!(Request::decode(&[VERSION, 1]), Some(Request::KeyFrame { receiver: 0 }));
+        assert_eq!(Request::decode(&Request::Acknowledge(ack).encode()[..43]), None);
         assert_eq!(Request::decode(&[VERSION, 200]), None);
         assert_eq!(Request::decode(&[]), None);
     }

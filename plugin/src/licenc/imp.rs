@@ -111,6 +111,8 @@ pub struct LicEnc {
     refresh_asked: AtomicBool,
     /// Frames that the network never sent. Apart from the state, so that a report never waits for a frame being coded.
     lost: Mutex<Vec<u32>>,
+    /// Likewise: what receivers hold of a stream that loses frames, if there is news of it.
+    acknowledged: Mutex<Option<Option<Vec<u32>>>>,
 }
 
 #[glib::object_subclass]
@@ -321,6 +323,7 @@ impl VideoEncoderImpl for LicEnc {
         *lock(&self.state) = None;
         *lock(&self.pack) = None;
         lock(&self.lost).clear();
+        *lock(&self.acknowledged) = None;
         self.parent_stop()
     }
 
@@ -425,6 +428,11 @@ impl VideoEncoderImpl for LicEnc {
             lost.push(number);
             return true;
         }
+        if let Some(numbers) = frame_meta::acknowledged_numbers(&event) {
+            gst::debug!(CAT, imp = self, "receivers hold {numbers:?}");
+            *lock(&self.acknowledged) = Some(numbers);
+            return true;
+        }
         // Not for the base class: it would wait for a key frame, and force one.
         if lock(&self.settings).intra_refresh > 0 && gst_video::UpstreamForceKeyUnitEvent::parse(&event).is_ok() {
             gst::debug!(CAT, imp = self, "a key frame is wanted: a refresh cycle brings the picture");
@@ -500,6 +508,7 @@ impl LicEnc {
             (settings.for_codec(), settings.regions.clone().unwrap_or_default())
         };
         let lost = std::mem::take(&mut *lock(&self.lost));
+        let acknowledged = lock(&self.acknowledged).take();
         let mut state = lock(&self.state);
         let state = state.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
         if *state.encoder.settings() != settings && state.refused.as_ref() != Some(&settings) {
@@ -512,6 +521,9 @@ impl LicEnc {
         }
         for number in lost {
             state.encoder.frame_lost(number);
+        }
+        if let Some(numbers) = acknowledged {
+            state.encoder.set_acknowledged(numbers);
         }
         if self.refresh_asked.swap(false, Ordering::AcqRel) {
             // Without a cycle to begin (the property may just have changed) a key frame serves the one who asked.

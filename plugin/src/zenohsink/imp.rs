@@ -1,3 +1,4 @@
+use super::rate::Encoder;
 use super::{CongestionControl, Priority, Reliability};
 use crate::frame_meta;
 use crate::network::{self, UNIX_TIME, post, text};
@@ -18,6 +19,11 @@ const DEFAULT_SEND_CAPS: bool = true;
 const DEFAULT_CAPS_INTERVAL: u32 = 1;
 const DEFAULT_EXPRESS: bool = false;
 const DEFAULT_WAIT: u64 = 0;
+const DEFAULT_ADAPTIVE: bool = false;
+const DEFAULT_BITRATE: u32 = 0;
+
+/// The ceiling where neither this element nor the encoder names one, bit/s.
+const UNBOUNDED: u64 = 100_000_000;
 
 /// How long the end of a stream waits for the last frames to leave.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -35,6 +41,8 @@ struct Settings {
     caps_interval: u32,
     limits: Limits,
     wait_for_receiver: Duration,
+    adaptive_bitrate: bool,
+    bitrate: u32,
 }
 
 impl Default for Settings {
@@ -51,12 +59,15 @@ impl Default for Settings {
             caps_interval: DEFAULT_CAPS_INTERVAL,
             limits: Limits::default(),
             wait_for_receiver: Duration::from_nanos(DEFAULT_WAIT),
+            adaptive_bitrate: DEFAULT_ADAPTIVE,
+            bitrate: DEFAULT_BITRATE,
         }
     }
 }
 
 impl Settings {
-    fn for_transport(&self) -> Result<PublisherSettings, lic_transport::Error> {
+    /// `encoder`: what the stream comes from.
+    fn for_transport(&self, encoder: Option<&Encoder>) -> Result<PublisherSettings, lic_transport::Error> {
         let key = match &self.key_expr {
             Some(key) => key.clone(),
             None => lic_transport::default_key(&self.stream_name)?,
@@ -70,6 +81,11 @@ impl Settings {
             limits: self.limits,
             send_caps: self.send_caps,
             caps_interval: Duration::from_secs(self.caps_interval.into()),
+            adapt: self.adaptive_bitrate.then(|| match (self.bitrate, encoder.map_or(0, |encoder| encoder.at_first)) {
+                (0, 0) => UNBOUNDED,
+                (0, bits) => bits,
+                (kilobits, _) => u64::from(kilobits) * 1000,
+            }),
         })
     }
 }
@@ -80,6 +96,8 @@ struct State {
     key: String,
     /// Still to be waited for a receiver before the first frame.
     wait: Duration,
+    /// What follows the network.
+    encoder: Option<Encoder>,
 }
 
 #[derive(Default)]
@@ -181,9 +199,24 @@ impl ObjectImpl for ZenohSink {
                     .default_value(DEFAULT_WAIT)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecBoolean::builder("adaptive-bitrate")
+                    .nick("Adaptive bit rate")
+                    .blurb(
+                        "Set the bit rate of the encoder before this element (licenc, x264enc and other usual ones) to what the network carries, \
+                         by SCReAM (RFC 8298), and hold back what it does not; messages zenoh-bitrate tell it to other encoders' applications",
+                    )
+                    .default_value(DEFAULT_ADAPTIVE)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("bitrate")
+                    .nick("Bit rate")
+                    .blurb("The most that adaptive-bitrate asks for, in kbit/s (0 = what the encoder is set to, or no limit)")
+                    .default_value(DEFAULT_BITRATE)
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
-                    .blurb("sent, queued, evicted, discarded (no network yet), bytes, key-frames, receivers, joiners, key-requests, publish-errors")
+                    .blurb("sent, resent, lost, round-trip, bitrate, queue-delay, queued, evicted, discarded (no network yet), bytes, key-frames, receivers, joiners, key-requests, publish-errors")
                     .read_only()
                     .build(),
             ]);
@@ -212,6 +245,8 @@ impl ObjectImpl for ZenohSink {
             }
             "max-queue-time" => settings.limits.time = Duration::from_nanos(value.get().expect("type checked upstream")),
             "wait-for-receiver" => settings.wait_for_receiver = Duration::from_nanos(value.get().expect("type checked upstream")),
+            "adaptive-bitrate" => settings.adaptive_bitrate = value.get().expect("type checked upstream"),
+            "bitrate" => settings.bitrate = value.get().expect("type checked upstream"),
             _ => unimplemented!(),
         }
     }
@@ -237,6 +272,8 @@ impl ObjectImpl for ZenohSink {
             "max-queue-bytes" => (settings.limits.bytes as u64).to_value(),
             "max-queue-time" => (settings.limits.time.as_nanos() as u64).to_value(),
             "wait-for-receiver" => (settings.wait_for_receiver.as_nanos() as u64).to_value(),
+            "adaptive-bitrate" => settings.adaptive_bitrate.to_value(),
+            "bitrate" => settings.bitrate.to_value(),
             _ => unimplemented!(),
         }
     }
@@ -269,7 +306,17 @@ impl ElementImpl for ZenohSink {
 impl BaseSinkImpl for ZenohSink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
-        let for_transport = settings.for_transport().map_err(|e| network::error_message(&e))?;
+        let encoder = self.obj().static_pad("sink").filter(|_| settings.adaptive_bitrate).and_then(|pad| Encoder::before(&pad));
+        let for_transport = settings.for_transport(encoder.as_ref()).map_err(|e| network::error_message(&e))?;
+        match &encoder {
+            Some(encoder) => gst::info!(CAT, imp = self, "the bit rate of {} follows the network", encoder.name()),
+            None if settings.adaptive_bitrate => gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Settings,
+                ("adaptive-bitrate: no encoder before this element whose bit rate can be set (licenc, x264enc, ...); follow the messages zenoh-bitrate")
+            ),
+            None => {}
+        }
         let key = for_transport.key.clone();
         let this = self.downgrade();
         let notify = move |event| {
@@ -280,7 +327,7 @@ impl BaseSinkImpl for ZenohSink {
         let publisher = Publisher::start(for_transport, &settings.network, notify).map_err(|e| network::error_message(&e))?;
         gst::info!(CAT, imp = self, "publishing {key}, stream {:016x}", publisher.stream());
         let publisher = Arc::new(publisher);
-        *lock(&self.state) = Some(State { publisher, key, wait: settings.wait_for_receiver });
+        *lock(&self.state) = Some(State { publisher, key, wait: settings.wait_for_receiver, encoder });
         Ok(())
     }
 
@@ -291,6 +338,10 @@ impl BaseSinkImpl for ZenohSink {
             let stats = state.publisher.stats();
             gst::info!(CAT, imp = self, "stopping: {stats:?}");
             *lock(&self.past) = (state.key, stats);
+            drop(state.publisher);
+            if let Some(encoder) = state.encoder {
+                encoder.set_bits(encoder.at_first);
+            }
         }
         Ok(())
     }
@@ -362,6 +413,11 @@ impl ZenohSink {
             .field("stream", format!("{:016x}", stats.stream))
             .field("connected", stats.connected)
             .field("sent", stats.sent)
+            .field("resent", stats.resent)
+            .field("lost", stats.lost)
+            .field("round-trip", stats.round_trip)
+            .field("bitrate", stats.bit_rate)
+            .field("queue-delay", stats.queue_delay)
             .field("queued", stats.queued)
             .field("queued-bytes", stats.queued_bytes)
             .field("evicted", stats.evicted)
@@ -437,6 +493,16 @@ impl ZenohSink {
             PublisherEvent::Lost { number } => {
                 gst::debug!(CAT, imp = self, "frame {number} was given up");
                 self.push_upstream(frame_meta::lost_event(number));
+            }
+            PublisherEvent::Acknowledged { numbers } => {
+                gst::trace!(CAT, imp = self, "receivers hold {numbers:?}");
+                self.push_upstream(frame_meta::acknowledged_event(numbers.as_deref()));
+            }
+            PublisherEvent::BitRate { bits } => {
+                gst::debug!(CAT, imp = self, "the network carries {bits} bit/s");
+                let encoder = lock(&self.state).as_ref().and_then(|state| state.encoder.clone());
+                encoder.into_iter().for_each(|encoder| encoder.set_bits(bits));
+                post(&*element, gst::Structure::builder("zenoh-bitrate").field("bits-per-second", bits).build());
             }
             PublisherEvent::Connected => {
                 gst::info!(CAT, imp = self, "connected");

@@ -19,6 +19,7 @@ static CAT: LazyLock<gst::DebugCategory> =
 
 const DEFAULT_KEY_EXPR: &str = "lic/**";
 const DEFAULT_LATENCY: u32 = 100;
+const DEFAULT_PLAYOUT_DELAY: u32 = 0;
 
 /// The longest sleep without a look at whether to stop; an interruption ends it anyway.
 const NAP: Duration = Duration::from_secs(1);
@@ -32,11 +33,12 @@ struct Settings {
     network: Network,
     key_expr: String,
     latency: u32,
+    playout_delay: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { network: Network::default(), key_expr: DEFAULT_KEY_EXPR.into(), latency: DEFAULT_LATENCY }
+        Settings { network: Network::default(), key_expr: DEFAULT_KEY_EXPR.into(), latency: DEFAULT_LATENCY, playout_delay: DEFAULT_PLAYOUT_DELAY }
     }
 }
 
@@ -94,9 +96,19 @@ impl ObjectImpl for ZenohSrc {
                     .default_value(DEFAULT_LATENCY)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecUInt::builder("playout-delay")
+                    .nick("Playout delay")
+                    .blurb(
+                        "Milliseconds that a frame may wait for one that was lost before it, which zenohsink then sends again (0 = nothing waits, \
+                         nothing is sent again); at least the round trip and the time between two frames, better twice that",
+                    )
+                    .maximum(10_000)
+                    .default_value(DEFAULT_PLAYOUT_DELAY)
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
-                    .blurb("received, bytes, lost, late, duplicates, before-key, overflowed (pipeline too slow), foreign, key-requests, publishers")
+                    .blurb("received, bytes, lost, late, recovered, duplicates, before-key, overflowed (pipeline too slow), foreign, key-requests, publishers")
                     .read_only()
                     .build(),
             ]);
@@ -113,6 +125,7 @@ impl ObjectImpl for ZenohSrc {
         match pspec.name() {
             "key-expr" => settings.key_expr = text(value).unwrap_or_else(|| DEFAULT_KEY_EXPR.into()),
             "latency" => settings.latency = value.get().expect("type checked upstream"),
+            "playout-delay" => settings.playout_delay = value.get().expect("type checked upstream"),
             _ => unimplemented!(),
         }
     }
@@ -128,6 +141,7 @@ impl ObjectImpl for ZenohSrc {
         match pspec.name() {
             "key-expr" => settings.key_expr.to_value(),
             "latency" => settings.latency.to_value(),
+            "playout-delay" => settings.playout_delay.to_value(),
             _ => unimplemented!(),
         }
     }
@@ -167,7 +181,7 @@ impl BaseSrcImpl for ZenohSrc {
                 this.heard(event);
             }
         };
-        let subscriber = Subscriber::start(SubscriberSettings { key: settings.key_expr }, &settings.network, notify)
+        let subscriber = Subscriber::start(SubscriberSettings { key: settings.key_expr, playout: Duration::from_millis(settings.playout_delay.into()) }, &settings.network, notify)
             .map_err(|e| network::error_message(&e))?;
         *lock(&self.subscriber) = Some(Arc::new(subscriber));
         Ok(())
@@ -190,7 +204,8 @@ impl BaseSrcImpl for ZenohSrc {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
-            let least = gst::ClockTime::from_mseconds(lock(&self.settings).latency.into());
+            let settings = lock(&self.settings).clone();
+            let least = gst::ClockTime::from_mseconds(settings.latency.max(settings.playout_delay).into());
             // No frame is held back here, so there is no most.
             latency.set(true, least, gst::ClockTime::NONE);
             return true;
@@ -325,6 +340,7 @@ impl ZenohSrc {
             .field("bytes", stats.bytes)
             .field("lost", stats.lost)
             .field("late", stats.late)
+            .field("recovered", stats.recovered)
             .field("duplicates", stats.duplicates)
             .field("before-key", stats.before_key)
             .field("overflowed", stats.overflowed)

@@ -171,7 +171,7 @@ pub struct Receiver {
 
 impl Receiver {
     pub fn start(key: &str, network: &Network) -> Self {
-        let subscriber = Subscriber::start(SubscriberSettings { key: key.into() }, network, |_| {}).unwrap();
+        let subscriber = Subscriber::start(SubscriberSettings { key: key.into(), ..Default::default() }, network, |_| {}).unwrap();
         Self { subscriber, frames: RefCell::default() }
     }
 
