@@ -1,7 +1,8 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [roi=x,y,w,h,delta_qp]... [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [roi=x,y,w,h,delta_qp]... [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base] [trip=0]
+//!     trip: frames refer to none that are newer than so many frames, as where the network loses some
 //! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
 //! yuv shares IN.lic      what the bytes say: frames, kinds of slices, share of maps, vectors, hyper latents, latents
@@ -77,9 +78,17 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         let (y, c) = f.split_at(w * h);
         let (u, v) = c.split_at(cw * ch);
         let frame = RawFrame::new(RawFormat::I420, width, height, &[(y, w), (u, cw), (v, cw)])?;
+        let trip = option(args, "trip", 0u32)?;
+        if trip > 0 {
+            let newest = encoder.next_number().checked_sub(trip);
+            encoder.set_acknowledged(Some(newest.map_or(vec![], |n| (0..=n).rev().take(8).collect())));
+        }
         let start = Instant::now();
         let p = encoder.encode_with(&frame, &params)?;
         time += start.elapsed();
+        if option(args, "sizes", 0)? != 0 {
+            println!("{} {} {:?}", p.number, p.data.len(), p.references);
+        }
         keys += p.key as u32;
         attempts += p.attempts;
         sizes.push(p.data.len());

@@ -250,6 +250,26 @@ fn frames_that_were_never_sent_are_not_referred_to() {
 }
 
 #[test]
+fn where_frames_are_lost_only_acknowledged_ones_are_referred_to() {
+    let mut e = encoder("licenc key-int-max=0", 64, 48);
+    let code = |e: &mut Harness, n| {
+        e.push(i420(64, 48, n)).unwrap();
+        frame_meta::of(&e.pull().unwrap()).unwrap()
+    };
+    let numbers: Vec<u32> = (0..4).map(|n| code(&mut e, n).number).collect();
+    assert!(e.push_upstream_event(frame_meta::acknowledged_event(Some(&numbers[1..=2]))));
+    assert_eq!(code(&mut e, 4).references, [numbers[2]]);
+    assert_eq!(code(&mut e, 5).references, [numbers[2]], "until there is other news");
+    assert!(e.push_upstream_event(frame_meta::acknowledged_event(Some(&[]))));
+    // Nothing but the first frame, which stands alone, may be there, and that is no longer held.
+    assert!(code(&mut e, 6).key);
+    assert_eq!(code(&mut e, 7).references, [numbers[0] + 6]);
+    assert_eq!(code(&mut e, 8).references, [numbers[0] + 6]);
+    assert!(e.push_upstream_event(frame_meta::acknowledged_event(None)));
+    assert_eq!(code(&mut e, 9).references, [numbers[0] + 8]);
+}
+
+#[test]
 fn output_caps() {
     let of = |caps: &str| {
         let mut e = harness("licenc");

@@ -318,6 +318,43 @@ fn what_is_given_up_is_reported_and_what_arrives_is_decodable() {
 }
 
 #[test]
+fn the_encoders_bit_rate_is_set_and_given_back() {
+    init();
+    let port = free_port();
+    for (ceiling, bits) in [("", 4_000_000u32), ("bitrate=2000", 2_000_000)] {
+        let line = format!(
+            "videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=48,framerate=30/1 ! licenc name=e bitrate=4000 ! queue \
+             ! zenohsink name=s key-expr=lic/test/rate listen=tcp/127.0.0.1:{port} adaptive-bitrate=true {ceiling}"
+        );
+        let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
+        let [encoder, sink] = ["e", "s"].map(|name| pipeline.by_name(name).unwrap());
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let rate = || u64::from(encoder.property::<u32>("bitrate")) * 1000;
+        until("the encoder is told", || count(&sink, "bitrate") > 0 && rate() < 4_000_000);
+        assert!(rate() <= u64::from(bits));
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(encoder.property::<u32>("bitrate"), 4000);
+    }
+}
+
+#[test]
+fn without_an_encoder_the_bit_rate_is_only_told() {
+    let sink = Sink::start("adaptive-bitrate=true bitrate=500");
+    until("a bit rate", || count(&sink.element, "bitrate") > 0);
+    assert!(count(&sink.element, "bitrate") <= 500_000);
+}
+
+#[test]
+fn what_arrives_is_measured() {
+    let mut sink = Sink::start("");
+    let source = Source::start(sink.port, "");
+    sink.encode_until("a bit rate", || count(&source.element, "bitrate") > 0);
+    // Both ends read one clock here; a frame is stamped when it is pushed.
+    let delay = source.element.property::<gst::Structure>("stats").get::<i64>("delay").unwrap();
+    assert!((0..10_000_000_000).contains(&delay), "{delay}");
+}
+
+#[test]
 fn the_format_may_change() {
     let mut sink = Sink::start("");
     let mut source = Source::start(sink.port, "");

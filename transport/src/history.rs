@@ -152,6 +152,11 @@ impl History {
         news
     }
 
+    /// Frames went out and no receiver ever said anything.
+    pub(crate) fn unheard(&self) -> bool {
+        self.peers.is_empty() && !self.sent.is_empty()
+    }
+
     pub(crate) fn left(&mut self, receiver: u64) {
         self.peers.remove(&receiver);
     }

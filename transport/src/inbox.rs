@@ -57,6 +57,10 @@ pub(crate) struct Counts {
     pub before_key: u64,
     pub overflowed: u64,
     pub foreign: u64,
+    /// Bit/s of the last whole second.
+    pub bit_rate: u64,
+    /// From capture to arrival, by the clocks of both machines: nanoseconds, a mean over some frames.
+    pub delay: Option<i64>,
 }
 
 /// What the network's side should do about a frame.
@@ -102,6 +106,8 @@ struct State {
     interrupted: bool,
     wants_key: bool,
     counts: Counts,
+    /// When the second began that is being counted, and its bytes.
+    second: Option<(Instant, u64)>,
 }
 
 #[derive(Debug)]
@@ -189,6 +195,13 @@ impl Inbox {
         };
         let now = Instant::now();
         locked.heard = Some(now);
+        let (began, bytes) = state.second.get_or_insert((now, 0));
+        *bytes += raw.len() as u64;
+        let passed = now.saturating_duration_since(*began);
+        if passed >= Duration::from_secs(1) {
+            state.counts.bit_rate = (8.0 * *bytes as f64 / passed.as_secs_f64()) as u64;
+            state.second = Some((now, 0));
+        }
         let outcome = if header.acknowledge || !self.playout.is_zero() { Outcome::Acknowledge } else { Outcome::Taken };
         let overtaken = match locked.tracker.arrive(header.sequence) {
             Arrival::InOrder | Arrival::Gap(_) => {
@@ -222,6 +235,10 @@ impl Inbox {
             locked.next = Some(header.sequence);
         }
         locked.window.keep(header.sequence, &header.info);
+        if let Some(capture) = header.info.capture.filter(|_| !overtaken) {
+            let delay = unix_now().saturating_sub(capture);
+            state.counts.delay = Some(state.counts.delay.map_or(delay, |mean| mean.saturating_add(delay.saturating_sub(mean) / 8)));
+        }
         let received = Received {
             info: header.info,
             payload: Vec::new(),
@@ -319,6 +336,11 @@ impl State {
             }
         }
     }
+}
+
+fn unix_now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn join(before: Option<RangeInclusive<u64>>, after: RangeInclusive<u64>) -> RangeInclusive<u64> {

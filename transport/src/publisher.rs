@@ -27,6 +27,8 @@ use crate::wire::{Acknowledgement, Header, MAX_CAPS, Request};
 
 /// Key frames asked for by receivers come at most this often; requests in between are answered together.
 const KEY_FRAME_GAP: Duration = Duration::from_millis(500);
+/// Between two tries to hear receivers that say nothing.
+const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 /// While something may have to be sent again, or waits for its turn, the sending thread looks that often.
 const LOOK: Duration = Duration::from_millis(5);
 /// With a bit rate that follows the network, [`Limits::time`] is at most this: a frame that waits is as late as one in the network's queues.
@@ -459,7 +461,9 @@ impl Shared {
 /// What is declared on a session; dropping it takes it back.
 struct Declared {
     _receivers: zenoh::pubsub::Subscriber<()>,
-    _requests: zenoh::pubsub::Subscriber<()>,
+    requests: Option<zenoh::pubsub::Subscriber<()>>,
+    /// When that was declared.
+    since: Instant,
     _token: LivelinessToken,
 }
 
@@ -494,6 +498,35 @@ fn acknowledged(state: &mut State, ack: Acknowledgement, now: Instant, began: In
 }
 
 impl Sending {
+    /// What receivers say.
+    fn listen(&self, session: &Session) -> zenoh::Result<zenoh::pubsub::Subscriber<()>> {
+        let control = self.control.clone();
+        session
+            .declare_subscriber(key::requests(&self.shared.settings.key, self.shared.stream))
+            .callback(move |sample: Sample| {
+                if let Some(request) = Request::decode(&sample.payload().to_bytes()) {
+                    let _ = control.send(Message::Heard(request));
+                }
+            })
+            .wait()
+    }
+
+    /// zenoh declares a thing once, and a link over UDP may lose that: where receivers are and say nothing, we listen anew.
+    fn listen_again(&mut self, session: &Session) {
+        let deaf = {
+            let state = lock(&self.shared.state);
+            state.numbered && !state.receivers.is_empty() && state.history.unheard()
+        };
+        if let Some(declared) = self.declared.as_mut().filter(|declared| deaf && declared.since.elapsed() > LISTEN_AGAIN) {
+            declared.requests = None;
+            declared.since = Instant::now();
+            let requests = self.listen(session).ok();
+            if let Some(declared) = &mut self.declared {
+                declared.requests = requests;
+            }
+        }
+    }
+
     fn heard(&mut self, request: Request) {
         let now = Instant::now();
         let mut guard = lock(&self.shared.state);
@@ -551,15 +584,7 @@ impl Role for Sending {
             .reliability(settings.reliability.into())
             .express(settings.express)
             .wait()?;
-        let control = self.control.clone();
-        let requests = session
-            .declare_subscriber(key::requests(&settings.key, stream))
-            .callback(move |sample: Sample| {
-                if let Some(request) = Request::decode(&sample.payload().to_bytes()) {
-                    let _ = control.send(Message::Heard(request));
-                }
-            })
-            .wait()?;
+        let requests = self.listen(session)?;
         let control = self.control.clone();
         let receivers = session
             .liveliness()
@@ -574,7 +599,7 @@ impl Role for Sending {
         *lock(&self.shared.outlet) = Some(Arc::new(Outlet { publisher, session: session.clone() }));
         // Last: who sees the token may rely on everything else.
         let token = session.liveliness().declare_token(key::publisher_token(&settings.key, stream)).wait()?;
-        self.declared = Some(Declared { _receivers: receivers, _requests: requests, _token: token });
+        self.declared = Some(Declared { _receivers: receivers, requests: Some(requests), since: Instant::now(), _token: token });
         Ok(())
     }
 
@@ -613,7 +638,8 @@ impl Role for Sending {
         }
     }
 
-    fn tick(&mut self, _session: Option<&Session>) {
+    fn tick(&mut self, session: Option<&Session>) {
+        session.into_iter().for_each(|session| self.listen_again(session));
         self.tell();
         if let Some(requests) = self.key_frames.answer(Instant::now()) {
             (self.shared.notify)(PublisherEvent::KeyFrameWanted { requests });

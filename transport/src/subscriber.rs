@@ -28,6 +28,8 @@ const REQUEST_GAP: Duration = Duration::from_millis(250);
 const START: Duration = Duration::from_secs(1);
 /// After a connection came back, tokens arrive one by one: the one we know is not dropped for the first to appear.
 const SETTLE: Duration = Duration::from_millis(300);
+/// While nothing was heard, everything is declared again so often: zenoh says it once, and a link over UDP may lose it.
+const DECLARE_AGAIN: Duration = Duration::from_secs(2);
 /// Silence before a receiver says how to find it, and between two times.
 const HINT_FIRST: Duration = Duration::from_secs(1);
 const HINT_AGAIN: Duration = Duration::from_secs(5);
@@ -92,6 +94,10 @@ pub struct SubscriberStats {
     /// Not ours or damaged; dropped.
     pub foreign: u64,
     pub key_requests: u64,
+    /// Bit/s of the last whole second in which something came.
+    pub bit_rate: u64,
+    /// From capture to arrival in nanoseconds, by the clocks of both machines; a mean over the last frames.
+    pub delay: Option<i64>,
     pub publishers: Vec<PublisherInfo>,
 }
 
@@ -173,6 +179,7 @@ impl Subscriber {
             requests: Throttle::new(REQUEST_GAP),
             asked: now,
             settled: now,
+            declared: now,
             waiting_since: Some(now),
             hinted: None,
         };
@@ -211,6 +218,8 @@ impl Subscriber {
             overflowed: counts.overflowed,
             foreign: counts.foreign,
             key_requests: view.key_requests,
+            bit_rate: counts.bit_rate,
+            delay: counts.delay,
             publishers: view.publishers.clone(),
         }
     }
@@ -289,6 +298,8 @@ struct Receiving {
     /// When a key frame was last asked for, by token or request.
     asked: Instant,
     settled: Instant,
+    /// When something was last declared.
+    declared: Instant,
     waiting_since: Option<Instant>,
     hinted: Option<Instant>,
 }
@@ -333,6 +344,7 @@ impl Receiving {
         let token = session.liveliness().declare_token(key::receiver_token(key, *stream, self.receiver)).wait()?;
         self.followed = Some(Followed { stream: id, requests, _again: again, _token: token });
         self.asked = Instant::now();
+        self.declared = self.asked;
         Ok(())
     }
 
@@ -413,6 +425,7 @@ impl Role for Receiving {
             })
             .wait()?;
         self.tokens = Some(tokens);
+        self.declared = Instant::now();
         if !key::is_wild(self.expression.as_str()) {
             // A publisher whose token cannot be seen is found by its frames.
             let key = self.expression.clone();
@@ -432,6 +445,10 @@ impl Role for Receiving {
         let now = Instant::now();
         self.choose(now);
         if let Some(session) = session {
+            if self.shared.inbox.heard().is_none() && now.saturating_duration_since(self.declared) > DECLARE_AGAIN {
+                self.closing();
+                let _ = self.opened(session);
+            }
             // What fails now is tried again at the next tick.
             let _ = self.follow(session);
             self.speak(now);

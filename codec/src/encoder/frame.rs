@@ -144,6 +144,14 @@ impl Encoder {
         self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
         let mut plan = None;
         if let Some(number) = reference.filter(|_| self.moves()) {
+            // How blocks turn out is seen in the newest frame, whatever the reference is; its picture is begun where there are threads for it.
+            let newest = self.held.newest().map(|f| f.number).filter(|&n| n != number && self.threads.count() > 1);
+            if let Some(newest) = newest {
+                self.held.picture(newest, &mut self.networks, layout.columns)?;
+                if let Some(picture) = self.held.made(newest) {
+                    self.outcome.learn(self.kernels, newest, &self.last_planes, picture);
+                }
+            }
             self.held.picture(number, &mut self.networks, layout.columns)?;
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
@@ -235,7 +243,9 @@ impl Encoder {
             }
         });
         let (mut out, mut early): (Vec<_>, Vec<_>) = first.into_iter().unzip();
-        let dear = |c: &Coded, (last, age): (f32, u32)| age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last;
+        // A frame without references ends all others: not where these are what is known to have arrived.
+        let may = self.acknowledged.is_none();
+        let dear = |c: &Coded, (last, age): (f32, u32)| may && (age >= TRY_NONE_EVERY || c.cost >= TRY_NONE_ABOVE * last);
         let wanted: Vec<bool> = (0..strips.len()).map(|i| !strips[i].anew && dear(&out[i], before[i])).collect();
         let missing: Vec<bool> = early.iter().zip(&wanted).map(|(none, wanted)| *wanted && none.is_none()).collect();
         if missing.contains(&true) {

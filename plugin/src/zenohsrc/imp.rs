@@ -108,7 +108,7 @@ impl ObjectImpl for ZenohSrc {
                     .build(),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
-                    .blurb("received, bytes, lost, late, recovered, duplicates, before-key, overflowed (pipeline too slow), foreign, key-requests, publishers")
+                    .blurb("received, bytes, lost, late, recovered, duplicates, before-key, overflowed (pipeline too slow), foreign, key-requests, bitrate, delay (from capture, by both clocks), publishers")
                     .read_only()
                     .build(),
             ]);
@@ -346,6 +346,8 @@ impl ZenohSrc {
             .field("overflowed", stats.overflowed)
             .field("foreign", stats.foreign)
             .field("key-requests", stats.key_requests)
+            .field("bitrate", stats.bit_rate)
+            .field("delay", stats.delay.unwrap_or_default())
             .field("publishers", publishers(&stats.publishers))
             .build()
     }
