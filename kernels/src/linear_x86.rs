@@ -69,8 +69,7 @@ unsafe fn tiles<const R: usize, const C: usize>(l: &Linear, x: &[i16], bias: &[i
             let n = R.min(rows - r);
             // SAFETY: as in avx2, with C blocks from b.
             unsafe {
-                let w: [*const __m512i; C] =
-                    std::array::from_fn(|c| l.packed.as_ptr().add((b + c) * l.inputs * BLOCK) as *const __m512i);
+                let w: [*const __m512i; C] = std::array::from_fn(|c| l.packed.as_ptr().add((b + c) * l.inputs * BLOCK) as *const __m512i);
                 let row: [*const i32; R] = std::array::from_fn(|i| x.as_ptr().add((r + i.min(n - 1)) * l.inputs) as *const i32);
                 let of_block = |v: &[i32], c: usize| _mm512_loadu_si512(v.as_ptr().add((b + c) * BLOCK) as *const __m512i);
                 let first: [__m512i; C] = std::array::from_fn(|c| _mm512_add_epi32(of_block(bias, c), of_block(&l.round, c)));

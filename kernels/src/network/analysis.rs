@@ -2,8 +2,8 @@
 
 use super::matrix::In;
 use super::scratch::Buffer;
-use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
-use crate::parallel::each;
+use super::{Block, Lane, Matrix, Out, Rows};
+use crate::parallel::{cut, each, shares};
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Residual block: depthwise 3x3, 1x1 up, leaky ReLU, 1x1 down, added to the stream.
 
-use super::{Around, Lane, Matrix, Out, Rows, cut, shares};
-use crate::parallel::each;
+use super::{Around, Lane, Matrix, Out, Rows};
+use crate::parallel::{cut, each, shares};
 use crate::{Level, linear::BadWeights};
 use std::marker::PhantomData;
 

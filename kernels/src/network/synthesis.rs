@@ -3,9 +3,9 @@
 use super::analysis::SAMPLES;
 use super::matrix::In;
 use super::scratch::Buffer;
-use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
-use crate::parallel::each;
-use crate::planes::Planes;
+use super::{Block, Lane, Matrix, Out, Rows};
+use crate::parallel::{cut, each, shares};
+use crate::planes::{Bands, Planes};
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
 
@@ -44,11 +44,19 @@ impl<L: Lane> Synthesis<L> {
         self.entry.len()
     }
 
-    /// Samples of the places of `positions`, which lie in the rows `lines` of the picture and are counted from the first of these rows.
-    /// `latents`: `[positions][latents]`, in units of the picture. Places that are not listed count as outside the picture and keep their samples.
-    pub fn run(&self, level: Level, threads: usize, positions: &[Position], latents: &[f32], lines: Range<usize>, out: &mut Planes) {
-        let (width, height, m, c) = (out.width / 8, 2 * lines.len(), self.latents(), self.last.inputs());
-        assert_eq!(latents.len(), positions.len() * m);
+    /// Samples of the places of `positions`, which lie in the rows `lines` of the picture, in raster order, and are counted from the first of
+    /// these rows. `latents` fills in those of the i-th position, in units of the picture. Places that are not listed count as outside the
+    /// picture and keep their samples.
+    pub fn run(
+        &self,
+        level: Level,
+        threads: usize,
+        positions: &[Position],
+        latents: impl Fn(usize, &mut [f32]) + Sync,
+        lines: Range<usize>,
+        out: &mut Planes,
+    ) {
+        let (width, height, c) = (out.width / 8, 2 * lines.len(), self.last.inputs());
         let (mut at, mut ends) = (Vec::with_capacity(4 * positions.len()), vec![0]);
         for p in positions {
             let (px, py) = (p.at as usize % (width / 2) * 2, p.at as usize / (width / 2) * 2);
@@ -64,7 +72,7 @@ impl<L: Lane> Synthesis<L> {
         let sizes = || parts.iter().map(|p| (ends[p.end] - ends[p.start]) * c);
         let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));
         each(work.collect(), |((part, stream), bytes)| {
-            self.enter(level, &positions[part.clone()], &latents[part.start * m..part.end * m], stream);
+            self.enter(level, positions, part.clone(), &latents, stream);
             self.blocks[0].enter(level, stream, bytes);
         });
         for (i, block) in self.blocks.iter().enumerate() {
@@ -72,33 +80,52 @@ impl<L: Lane> Synthesis<L> {
             block.apply(level, threads, &rows, n, &x, &mut stream, next);
             std::mem::swap(&mut x, &mut y);
         }
-        let mut codes = Buffer::<u8>::new(n * SAMPLES);
-        let parts = shares(n, threads, TILE);
-        let work = parts.iter().zip(cut(&mut codes, parts.iter().map(|p| p.len() * SAMPLES)));
-        each(work.collect(), |(part, codes)| self.last.apply(level, In::Words(&stream[part.start * c..part.end * c]), Out::Codes(codes)));
-        for (row, codes) in codes.chunks_exact(SAMPLES).enumerate() {
-            let (px, py) = rows.place(row);
-            put(codes, px, py + 2 * lines.start, out);
-        }
+        // Bands with about as many places each.
+        let count = threads.min(lines.len());
+        let line = |i: usize| {
+            if i < count { positions.get(ends.partition_point(|&e| e * count < i * n)).map(|p| 2 * p.at as usize / width) } else { None }
+        };
+        let cuts: Vec<usize> = (0..=count).map(|i| if i == 0 { 0 } else { line(i).unwrap_or(lines.len()) }).collect();
+        let bands = out.bands(lines.start, cuts.windows(2).map(|w| w[1] - w[0]));
+        each(cuts.windows(2).zip(bands).collect(), |(cut, band)| {
+            let [from, to] = [0, 1].map(|i| ends[positions.partition_point(|p| (p.at as usize) < cut[i] * width / 2)]);
+            self.leave(level, &rows, from, &stream[from * c..to * c], cut[0], band)
+        });
     }
 
-    /// The first layer.
-    fn enter(&self, level: Level, positions: &[Position], latents: &[f32], stream: &mut [i16]) {
+    /// The first layer; `stream`: the places of the positions `part`.
+    fn enter(&self, level: Level, positions: &[Position], part: Range<usize>, latents: impl Fn(usize, &mut [f32]), stream: &mut [i16]) {
         let (m, c) = (self.latents(), self.last.inputs());
-        let (mut words, mut four) = (vec![0i16; TILE * m], vec![0i16; TILE * 4 * c]);
+        let (mut row, mut words, mut four) = (vec![0f32; m], vec![0i16; TILE * m], vec![0i16; TILE * 4 * c]);
         let mut stream = stream.chunks_exact_mut(c);
-        for (positions, latents) in positions.chunks(TILE).zip(latents.chunks(TILE * m)) {
-            let (words, four) = (&mut words[..latents.len()], &mut four[..positions.len() * 4 * c]);
-            for (to, from) in words.chunks_exact_mut(m).zip(latents.chunks_exact(m)) {
-                for ((t, f), e) in to.iter_mut().zip(from).zip(&self.entry) {
+        for from in part.clone().step_by(TILE) {
+            let tile = from..(from + TILE).min(part.end);
+            let (words, four) = (&mut words[..tile.len() * m], &mut four[..tile.len() * 4 * c]);
+            for (i, to) in tile.clone().zip(words.chunks_exact_mut(m)) {
+                latents(i, &mut row);
+                for ((t, f), e) in to.iter_mut().zip(&row).zip(&self.entry) {
                     *t = word(f * e);
                 }
             }
             self.first.apply(level, In::Words(words), Out::Words(four));
-            for (p, four) in positions.iter().zip(four.chunks_exact(4 * c)) {
+            for (p, four) in positions[tile].iter().zip(four.chunks_exact(4 * c)) {
                 for (_, place) in four.chunks_exact(c).enumerate().filter(|(i, _)| p.places >> i & 1 != 0) {
                     stream.next().expect("a row for each place").copy_from_slice(place);
                 }
+            }
+        }
+    }
+
+    /// The last layer of the rows from `from` on, into the band that begins at line `first` of positions.
+    fn leave(&self, level: Level, rows: &Rows, from: usize, stream: &[i16], first: usize, mut out: Bands) {
+        let c = self.last.inputs();
+        let mut codes = [0; 2 * TILE * SAMPLES];
+        for (i, stream) in stream.chunks(2 * TILE * c).enumerate() {
+            let codes = &mut codes[..stream.len() / c * SAMPLES];
+            self.last.apply(level, In::Words(stream), Out::Codes(codes));
+            for (j, codes) in codes.chunks_exact(SAMPLES).enumerate() {
+                let (px, py) = rows.place(from + i * 2 * TILE + j);
+                put(codes, px, py - 2 * first, rows.width(), &mut out);
             }
         }
     }
@@ -112,16 +139,16 @@ fn word(v: f32) -> i16 {
     ((v.clamp(-32768.0, 32767.0) + WHOLE) - WHOLE) as i16
 }
 
-/// The samples of a place.
-fn put(codes: &[u8], x: usize, y: usize, out: &mut Planes) {
+/// The samples of a place into a picture of `width` places.
+fn put(codes: &[u8], x: usize, y: usize, width: usize, out: &mut Bands) {
     let (luma, chroma) = codes.split_at(64);
     for (line, from) in luma.chunks_exact(8).enumerate() {
-        out.y[(8 * y + line) * out.width + 8 * x..][..8].copy_from_slice(from);
+        out.y[((8 * y + line) * width + x) * 8..][..8].copy_from_slice(from);
     }
     let (u, v) = chroma.split_at(16);
     for (plane, from) in [(&mut out.u, u), (&mut out.v, v)] {
         for (line, from) in from.chunks_exact(4).enumerate() {
-            plane[(4 * y + line) * out.width / 2 + 4 * x..][..4].copy_from_slice(from);
+            plane[((4 * y + line) * width + x) * 4..][..4].copy_from_slice(from);
         }
     }
 }

@@ -70,10 +70,11 @@ fn twins_agree_with_scalar() {
         let wanted: Vec<u32> = (0..(w * h) as u32).filter(|&i| i == 0 || r(3) > 0).collect();
         let positions: Vec<Position> = wanted.iter().map(|&at| Position { at, places: 1 + r(15) as u8 }).collect();
         let latents: Vec<f32> = (0..wanted.len() * m).map(|_| (r(2001) - 1000) as f32 / 50.0).collect();
+        let latents = |i: usize, to: &mut [f32]| to.copy_from_slice(&latents[i * m..][..m]);
         let run = |level, threads| {
             let [mut one, mut two] = [(); 2].map(|_| Planes::for_size(16 * w, 16 * h));
-            fast.run(level, threads, &positions, &latents, 0..h, &mut one);
-            fine.run(level, threads, &positions, &latents, 0..h, &mut two);
+            fast.run(level, threads, &positions, latents, 0..h, &mut one);
+            fine.run(level, threads, &positions, latents, 0..h, &mut two);
             let v = a.run(level, threads, &p, 0..h, &wanted);
             (v.into_iter().map(f32::to_bits).collect::<Vec<_>>(), one.y, two.y, [one.u, one.v, two.u, two.v].concat())
         };
@@ -133,6 +134,7 @@ fn speed() {
     let wanted: Vec<u32> = (0..(w * h) as u32).collect();
     let positions: Vec<Position> = wanted.iter().map(|&at| Position { at, places: 15 }).collect();
     let latents: Vec<f32> = (0..wanted.len() * m).map(|_| (r(2001) - 1000) as f32 / 50.0).collect();
+    let latents = |i: usize, to: &mut [f32]| to.copy_from_slice(&latents[i * m..][..m]);
     let mut out = Planes::for_size(16 * w, 16 * h);
     for level in Level::available() {
         for threads in [1, 2] {
@@ -149,8 +151,8 @@ fn speed() {
             let ta = best(&mut || {
                 a.run(level, threads, &p, 0..h, &wanted);
             });
-            let ts = best(&mut || fast.run(level, threads, &positions, &latents, 0..h, &mut out));
-            let tf = best(&mut || fine.run(level, threads, &positions, &latents, 0..h, &mut out));
+            let ts = best(&mut || fast.run(level, threads, &positions, latents, 0..h, &mut out));
+            let tf = best(&mut || fine.run(level, threads, &positions, latents, 0..h, &mut out));
             println!("{level:?} {threads} threads: analysis {ta:.2} ms, synthesis {ts:.2} ms, fine {tf:.2} ms");
         }
     }
