@@ -4,10 +4,11 @@ use super::analysis::SAMPLES;
 use super::matrix::In;
 use super::scratch::Buffer;
 use super::{Block, Lane, Matrix, Out, Rows};
-use crate::parallel::{cut, each, shares};
+use crate::parallel::{Shared, cut, stages};
 use crate::planes::{Bands, Planes};
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// Latents of a position -> channels of its four places at 1/8; blocks; channels of a place -> its 96 samples.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Position {
     pub places: u8,
 }
 
+/// Bands for each thread: what one thread waits for another at the end is a part of one of them.
+const BANDS: usize = 6;
 /// Positions that pass through the first layer together.
 const TILE: usize = 24;
 
@@ -68,28 +71,32 @@ impl<L: Lane> Synthesis<L> {
         let mut stream = Buffer::<i16>::new(n * c);
         let (mut x, mut y) = (Buffer::<L>::new((n + 1) * c), Buffer::<L>::new((n + 1) * c));
         [&mut x, &mut y].into_iter().for_each(|b| b[n * c..].fill(L::ZERO));
-        let parts = shares(positions.len(), threads, TILE);
-        let sizes = || parts.iter().map(|p| (ends[p.end] - ends[p.start]) * c);
-        let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));
-        each(work.collect(), |((part, stream), bytes)| {
-            self.enter(level, positions, part.clone(), &latents, stream);
-            self.blocks[0].enter(level, stream, bytes);
-        });
-        for (i, block) in self.blocks.iter().enumerate() {
-            let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));
-            block.apply(level, threads, &rows, n, &x, &mut stream, next);
-            std::mem::swap(&mut x, &mut y);
-        }
-        // Bands with about as many places each.
-        let count = threads.min(lines.len());
-        let line = |i: usize| {
-            if i < count { positions.get(ends.partition_point(|&e| e * count < i * n)).map(|p| 2 * p.at as usize / width) } else { None }
-        };
-        let cuts: Vec<usize> = (0..=count).map(|i| if i == 0 { 0 } else { line(i).unwrap_or(lines.len()) }).collect();
-        let bands = out.bands(lines.start, cuts.windows(2).map(|w| w[1] - w[0]));
-        each(cuts.windows(2).zip(bands).collect(), |(cut, band)| {
-            let [from, to] = [0, 1].map(|i| ends[positions.partition_point(|p| (p.at as usize) < cut[i] * width / 2)]);
-            self.leave(level, &rows, from, &stream[from * c..to * c], cut[0], band)
+        // Bands of whole lines of positions, with about as many places each.
+        let count = if threads > 1 { (BANDS * threads).min(lines.len()) } else { 1 };
+        let line =
+            |i: usize| positions.get(ends.partition_point(|&e| e * count < i * n)).map_or(lines.len(), |p| 2 * p.at as usize / width);
+        let cuts: Vec<usize> = (0..=count).map(|i| if i % count == 0 { i / count * lines.len() } else { line(i) }).collect();
+        let first: Vec<usize> = cuts.iter().map(|cut| positions.partition_point(|p| (p.at as usize) < cut * width / 2)).collect();
+        let sizes = first.windows(2).map(|f| (ends[f[1]] - ends[f[0]]) * c);
+        let samples = out.bands(lines.start, cuts.windows(2).map(|w| w[1] - w[0]));
+        let bands: Vec<_> = cut(&mut stream, sizes).into_iter().zip(samples).map(Mutex::new).collect();
+        let sides = [Shared::new(&mut x), Shared::new(&mut y)];
+        stages(threads, self.blocks.len() + 2, bands.len(), 1, |stage, band| {
+            let (stream, samples) = &mut *bands[band].lock().expect("nobody waits for a band after a panic");
+            let (from, to) = (ends[first[band]], ends[first[band + 1]]);
+            // SAFETY: for rows of this band alone; those who read what was there, the stage before in this band and beside it, are done.
+            let given = |side: usize| unsafe { sides[side % 2].part(from * c..to * c) };
+            if stage == 0 {
+                self.enter(level, positions, first[band]..first[band + 1], &latents, stream);
+                self.blocks[0].enter(level, stream, given(0));
+            } else if let Some(block) = self.blocks.get(stage - 1) {
+                let next = self.blocks.get(stage).map(|b| (b, given(stage)));
+                // SAFETY: places around those of a band lie in it or in the bands beside it, in lines of positions that follow each other. What
+                // the stage before gave there is written over by the stage behind this one, once this one is done.
+                unsafe { block.apply(level, &rows, from, sides[(stage - 1) % 2], stream, next) };
+            } else {
+                self.leave(level, &rows, from, stream, cuts[band], samples);
+            }
         });
     }
 
@@ -117,7 +124,7 @@ impl<L: Lane> Synthesis<L> {
     }
 
     /// The last layer of the rows from `from` on, into the band that begins at line `first` of positions.
-    fn leave(&self, level: Level, rows: &Rows, from: usize, stream: &[i16], first: usize, mut out: Bands) {
+    fn leave(&self, level: Level, rows: &Rows, from: usize, stream: &[i16], first: usize, out: &mut Bands) {
         let c = self.last.inputs();
         let mut codes = [0; 2 * TILE * SAMPLES];
         for (i, stream) in stream.chunks(2 * TILE * c).enumerate() {
@@ -125,7 +132,7 @@ impl<L: Lane> Synthesis<L> {
             self.last.apply(level, In::Words(stream), Out::Codes(codes));
             for (j, codes) in codes.chunks_exact(SAMPLES).enumerate() {
                 let (px, py) = rows.place(from + i * 2 * TILE + j);
-                put(codes, px, py - 2 * first, rows.width(), &mut out);
+                put(codes, px, py - 2 * first, rows.width(), out);
             }
         }
     }

@@ -200,7 +200,7 @@ unsafe fn store(sum: __m512i, scale: __m512, out: &mut Out, at: usize) {
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `x` holds the rows and one more, `out` whole rows, of which there are as many from `from`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: *const u8, from: usize, out: &mut [u8]) {
     let c = l.channels;
     let zero = _mm512_setzero_si512();
     for (row, out) in out.chunks_exact_mut(c).enumerate() {
@@ -210,7 +210,7 @@ pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: &[u8], from: usize, 
             let mask = if c - first >= GROUP { u64::MAX } else { (1 << (c - first)) - 1 };
             // SAFETY: masked loads and stores touch the row's channels only; weights, bias and scale have a whole group.
             unsafe {
-                let tap = |t: usize| _mm512_maskz_loadu_epi8(mask, x.as_ptr().add(near[t] as usize * c + first) as *const i8);
+                let tap = |t: usize| _mm512_maskz_loadu_epi8(mask, x.add(near[t] as usize * c + first) as *const i8);
                 let w = l.packed.as_ptr().add(3 * first) as *const __m512i;
                 let bias = l.packed_bias.as_ptr().add(first) as *const __m512i;
                 let mut sum: [__m512i; 4] = std::array::from_fn(|j| _mm512_loadu_si512(bias.add(j)));
@@ -290,14 +290,14 @@ pub(crate) unsafe fn enter_256(entry: i16, stream: &[i16], out: &mut [u8]) {
 /// # Safety
 /// The processor has AVX2; lengths as in [`Around::apply`].
 #[target_feature(enable = "avx2")]
-pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: *const u8, from: usize, out: &mut [u8]) {
     for (row, out) in out.chunks_exact_mut(l.channels).enumerate() {
         let near = rows.around(from + row);
         for first in (0..l.channels).step_by(LANES) {
             // SAFETY: LANES channels from `first` of rows of x and of out.
             unsafe {
                 let tap = |t: usize| {
-                    let p = x.as_ptr().add(near[t] as usize * l.channels + first) as *const __m128i;
+                    let p = x.add(near[t] as usize * l.channels + first) as *const __m128i;
                     _mm256_cvtepu8_epi16(_mm_loadu_si128(p))
                 };
                 let [a, b] = nine(l, first, tap);
@@ -313,13 +313,13 @@ pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: &[u8], from: usize
 /// # Safety
 /// The processor has AVX2; lengths as in [`Around::apply`].
 #[target_feature(enable = "avx2")]
-pub(crate) unsafe fn around_words(l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
+pub(crate) unsafe fn around_words(l: &Around, rows: &Rows, x: *const i16, from: usize, out: &mut [i16]) {
     for (row, out) in out.chunks_exact_mut(l.channels).enumerate() {
         let near = rows.around(from + row);
         for first in (0..l.channels).step_by(LANES) {
             // SAFETY: as above.
             unsafe {
-                let tap = |t: usize| _mm256_loadu_si256(x.as_ptr().add(near[t] as usize * l.channels + first) as *const __m256i);
+                let tap = |t: usize| _mm256_loadu_si256(x.add(near[t] as usize * l.channels + first) as *const __m256i);
                 let [a, b] = nine(l, first, tap);
                 _mm256_storeu_si256(out.as_mut_ptr().add(first) as *mut __m256i, _mm256_packs_epi32(a, b));
             }
