@@ -8,6 +8,8 @@
 mod analysis;
 mod around;
 mod block;
+#[cfg(target_arch = "x86_64")]
+mod chains;
 mod lane;
 mod matrix;
 #[cfg(target_arch = "aarch64")]
