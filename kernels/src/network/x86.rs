@@ -54,7 +54,8 @@ twin_256!(avx_vnni, "avx2,avxvnni", |s, v, w| _mm256_dpbusd_avx_epi32(s, v, w), 
 /// The processor has AVX2; `x` and `out` hold `rows` rows, of the kind that the layer takes.
 #[target_feature(enable = "avx2")]
 pub(crate) unsafe fn avx2(l: &Matrix, x: In, rows: usize, mut out: Out) {
-    const ROWS: usize = 8;
+    // With more, their sums and the weights of a chain do not fit the 16 registers.
+    const ROWS: usize = 6;
     let In::Bytes(x) = x else {
         // SAFETY: the caller's.
         return unsafe { avx2_words(l, x, rows, out) };
