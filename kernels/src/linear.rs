@@ -18,6 +18,7 @@ pub struct Linear {
     bias: Vec<i32>,
     pub(crate) shift: Vec<i32>,
     /// Half of what the shift takes off, for rounding.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // others round scalar sums
     pub(crate) round: Vec<i32>,
     pub(crate) leaky: bool,
     /// What the bias of each output may be at most.

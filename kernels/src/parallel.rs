@@ -99,7 +99,7 @@ impl<'a, T> Shared<'a, T> {
     }
 
     /// To read from.
-    pub fn as_ptr(self) -> *const T {
+    pub fn first(self) -> *const T {
         self.first
     }
 

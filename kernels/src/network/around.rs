@@ -89,7 +89,7 @@ impl Around {
         let n = out.len() / self.channels;
         assert!(x.len() == (rows.len() + 1) * self.channels && from + n <= rows.len() && out.len() == n * self.channels);
         assert_eq!(self.bytes, L::FAR < 256);
-        let x = x.as_ptr();
+        let x = x.first();
         // SAFETY: lengths were checked above, and `around` gives rows of x, which nobody writes; the level is given only where the processor
         // has the instructions.
         unsafe {
