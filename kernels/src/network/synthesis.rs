@@ -71,11 +71,7 @@ impl<L: Lane> Synthesis<L> {
         let mut stream = Buffer::<i16>::new(n * c);
         let (mut x, mut y) = (Buffer::<L>::new((n + 1) * c), Buffer::<L>::new((n + 1) * c));
         [&mut x, &mut y].into_iter().for_each(|b| b[n * c..].fill(L::ZERO));
-        // Bands of whole lines of positions, with about as many places each.
-        let count = if threads > 1 { (BANDS * threads).min(lines.len()) } else { 1 };
-        let line =
-            |i: usize| positions.get(ends.partition_point(|&e| e * count < i * n)).map_or(lines.len(), |p| 2 * p.at as usize / width);
-        let cuts: Vec<usize> = (0..=count).map(|i| if i % count == 0 { i / count * lines.len() } else { line(i) }).collect();
+        let cuts = lines_of_bands(positions, &ends, width / 2, lines.len(), if threads > 1 { BANDS * threads } else { 1 });
         let first: Vec<usize> = cuts.iter().map(|cut| positions.partition_point(|p| (p.at as usize) < cut * width / 2)).collect();
         let sizes = first.windows(2).map(|f| (ends[f[1]] - ends[f[0]]) * c);
         let samples = out.bands(lines.start, cuts.windows(2).map(|w| w[1] - w[0]));
@@ -138,6 +134,16 @@ impl<L: Lane> Synthesis<L> {
     }
 }
 
+/// Where bands of whole lines of positions begin and end, at most `most` of them with about as many places each; `ends`: places before each
+/// position. No band is without a line: those beside a band hold all places around it.
+fn lines_of_bands(positions: &[Position], ends: &[usize], columns: usize, lines: usize, most: usize) -> Vec<usize> {
+    let (n, most) = (ends[positions.len()], most.clamp(1, lines.max(1)));
+    let line = |i: usize| positions.get(ends.partition_point(|&e| e * most < i * n)).map_or(lines, |p| p.at as usize / columns);
+    let mut cuts: Vec<usize> = std::iter::once(0).chain((1..most).map(line)).chain([lines]).collect();
+    cuts.dedup();
+    cuts
+}
+
 /// Rounded to nearest even, saturating.
 #[inline]
 fn word(v: f32) -> i16 {
@@ -162,10 +168,27 @@ fn put(codes: &[u8], x: usize, y: usize, width: usize, out: &mut Bands) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn bands_have_lines_and_share_the_places() {
+        let bands = |lines: &[usize], most| {
+            let row = |(y, n): (usize, &usize)| (0..*n).map(move |x| Position { at: (y * 10 + x) as u32, places: 15 });
+            let positions: Vec<Position> = lines.iter().enumerate().flat_map(row).collect();
+            let ends: Vec<usize> = (0..=positions.len()).map(|i| 4 * i).collect();
+            lines_of_bands(&positions, &ends, 10, lines.len(), most)
+        };
+        assert_eq!(bands(&[5; 8], 4), [0, 2, 4, 6, 8]);
+        assert_eq!(bands(&[5; 8], 1), [0, 8]);
+        assert_eq!(bands(&[0, 0, 10, 1, 0, 0, 0, 0], 8), [0, 2, 3, 8], "all in one line");
+        assert_eq!(bands(&[0; 3], 8), [0, 3], "nothing");
+        assert_eq!(bands(&[3], 8), [0, 1]);
+    }
+
     #[test]
     fn words_round_to_even_and_saturate() {
         for v in (-70_000..70_000).flat_map(|i| [i as f32 / 2.0, i as f32 / 2.0 + 0.25, i as f32 * 0.7]) {
-            assert_eq!(super::word(v), v.round_ties_even() as i16, "{v}");
+            assert_eq!(word(v), v.round_ties_even() as i16, "{v}");
         }
     }
 }

@@ -91,6 +91,29 @@ fn twins_agree_with_scalar() {
     }
 }
 
+/// Positions crowded in one line and sparse elsewhere: what threads that run ahead of each other get wrong if they can.
+#[test]
+#[cfg_attr(miri, ignore = "long")]
+fn threads_change_nothing() {
+    let mut r = random(17);
+    let (w, h, m) = (12, 9, 16);
+    let a = analysis(&mut r, 32, m);
+    let blocks = (0..5).map(|_| block(&mut r, 32, 64)).collect();
+    let s = synthesis(&mut r, m, blocks);
+    let p = picture(&mut r, 16 * w, 16 * h);
+    for round in 0..60 {
+        let crowded = r(h as i32);
+        let at: Vec<u32> = (0..(w * h) as u32).filter(|&p| p as i32 / w as i32 == crowded || r(1 + round % 12) == 0).collect();
+        let positions: Vec<Position> = at.iter().map(|&at| Position { at, places: 1 + r(15) as u8 }).collect();
+        let run = |threads| {
+            let mut out = Planes::for_size(16 * w, 16 * h);
+            s.run(Level::best(), threads, &positions, |i, row| row.fill((i % 23) as f32 - 11.0), 0..h, &mut out);
+            (out, a.run(Level::best(), threads, &p, 0..h, &at))
+        };
+        assert!(run(1) == run(2 + round as usize % 4), "round {round}");
+    }
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "long")]
 fn latents_do_not_depend_on_what_else_is_wanted() {
