@@ -46,7 +46,11 @@ impl HeldFrame {
     pub fn of(number: u32, step: u8, slices: Vec<Latents>, m: usize) -> HeldFrame {
         let moves = slices.iter().any(|s| s.motion.is_some());
         let mut f = HeldFrame { number, ..HeldFrame::default() };
-        let (mut p, mut latents) = (Pending { step, ..Pending::default() }, Vec::new());
+        let values = slices.iter().map(|s| s.values.len()).sum();
+        let (mut p, mut latents) = (Pending { step, ..Pending::default() }, Vec::with_capacity(values));
+        if moves {
+            f.recent.reserve_exact(values);
+        }
         for s in slices {
             let first = f.skip.len();
             let n = s.skip.len();

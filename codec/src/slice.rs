@@ -97,16 +97,16 @@ impl Latents {
     pub fn crc(&self) -> u32 {
         let crc = latents_crc(&self.values);
         let Some(m) = &self.motion else { return crc };
-        m.blocks.iter().fold(crc, |crc, b| {
-            let vectors = b.vectors.0.iter().flat_map(|v| [v.x, v.y]).flat_map(i16::to_le_bytes);
-            let mode = match b.mode {
+        let mut bytes = Vec::with_capacity(17 * m.blocks.len());
+        for b in &m.blocks {
+            bytes.extend(b.vectors.0.iter().flat_map(|v| [v.x, v.y]).flat_map(i16::to_le_bytes));
+            bytes.push(match b.mode {
                 Mode::Copy => 0,
                 Mode::Own => 1,
                 Mode::Difference => 2,
-            };
-            let bytes: Vec<u8> = vectors.chain([mode]).collect();
-            crc32c::crc32c_append(crc, &bytes)
-        })
+            });
+        }
+        crc32c::crc32c_append(crc, &bytes)
     }
 }
 

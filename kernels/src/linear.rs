@@ -16,8 +16,11 @@ pub struct Linear {
     /// `[outputs / BLOCK][inputs / 2][BLOCK][2]`: what one multiply-add of pairs takes at a time.
     pub(crate) packed: Vec<i16>,
     bias: Vec<i32>,
-    shift: Vec<i32>,
-    leaky: bool,
+    pub(crate) shift: Vec<i32>,
+    /// Half of what the shift takes off, for rounding.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // others round scalar sums
+    pub(crate) round: Vec<i32>,
+    pub(crate) leaky: bool,
     /// What the bias of each output may be at most.
     headroom: Vec<i64>,
 }
@@ -51,8 +54,9 @@ impl Linear {
                 packed[((o / BLOCK * (inputs / 2) + i / 2) * BLOCK + o % BLOCK) * 2 + i % 2] = weights[o * inputs + i] as i16;
             }
         }
-        let shift = shift.iter().map(|&s| s as i32).collect();
-        let layer = Linear { inputs, outputs, packed, bias: bias.to_vec(), shift, leaky, headroom };
+        let shift: Vec<i32> = shift.iter().map(|&s| s as i32).collect();
+        let round = shift.iter().map(|&s| (1 << s) >> 1).collect();
+        let layer = Linear { inputs, outputs, packed, bias: bias.to_vec(), shift, round, leaky, headroom };
         if layer.takes_bias(bias) { Ok(layer) } else { Err(BadWeights("sum does not fit int32")) }
     }
 
@@ -69,14 +73,11 @@ impl Linear {
         self.outputs
     }
 
-    /// `x`: rows of `inputs`; `bias`: replaces the layer's own if given; result: as many rows of `outputs`.
-    pub fn apply(&self, level: Level, x: &[i16], bias: Option<&[i32]>, out: &mut Vec<i16>) {
+    /// `x`: rows of `inputs`; `bias`: replaces the layer's own if given; `out`: as many rows of `outputs`.
+    pub fn apply(&self, level: Level, x: &[i16], bias: Option<&[i32]>, out: &mut [i16]) {
         let rows = x.len() / self.inputs;
-        assert_eq!(x.len(), rows * self.inputs);
         let bias = bias.unwrap_or(&self.bias);
-        assert_eq!(bias.len(), self.outputs);
-        out.clear();
-        out.resize(rows * self.outputs, 0);
+        assert_eq!((x.len(), out.len(), bias.len()), (rows * self.inputs, rows * self.outputs, self.outputs));
         match level {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: Level::available() and best() give these levels only where the processor has the instructions;
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn twins_agree_with_scalar() {
         let mut r = random(7);
-        let sizes = [(64, 128, 1), (336, 192, 7), (128, 256, 37), (2, 16, 5), (448, 256, 12)];
+        let sizes = [(64, 128, 1), (336, 192, 7), (128, 256, 37), (2, 16, 5), (6, 48, 21), (448, 256, 12)];
         for (inputs, outputs, rows) in sizes.into_iter().filter(|s| !cfg!(miri) || s.0 * s.1 * s.2 < 10_000) {
             let weights: Vec<i8> = (0..inputs * outputs).map(|_| (r() % 255) as i32 as u8 as i8).map(|w| w.max(-127)).collect();
             let bias: Vec<i32> = (0..outputs).map(|_| r() as i32 % 100_000).collect();
@@ -151,10 +152,10 @@ mod tests {
                     Err(e) => panic!("{e:?}"),
                 };
                 let x: Vec<i16> = (0..rows * inputs).map(|_| (r() % 65535) as i32 as u16 as i16).map(|v| v.max(-32767)).collect();
-                let mut expect = Vec::new();
+                let mut expect = vec![0; rows * outputs];
                 layer.apply(Level::Scalar, &x, None, &mut expect);
                 for level in Level::available() {
-                    let mut got = Vec::new();
+                    let mut got = vec![0; rows * outputs];
                     layer.apply(level, &x, None, &mut got);
                     assert_eq!(got, expect, "{level:?} {inputs}x{outputs}x{rows}");
                     println!("linear {inputs}x{outputs}: {level:?} equals scalar");

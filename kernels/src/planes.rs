@@ -17,6 +17,18 @@ impl Planes {
         Planes { width: w, height: h, y: vec![0; w * h], u: vec![128; w * h / 4], v: vec![128; w * h / 4] }
     }
 
+    /// From row `first` of blocks on, bands of so many rows: threads can share a picture.
+    pub fn bands(&mut self, first: usize, rows: impl IntoIterator<Item = usize>) -> Vec<Bands<'_>> {
+        let (luma, chroma) = (16 * self.width, 4 * self.width);
+        let (mut y, mut u, mut v) = (&mut self.y[first * luma..], &mut self.u[first * chroma..], &mut self.v[first * chroma..]);
+        let band = |n| Bands {
+            y: y.split_off_mut(..n * luma).expect("rows of the picture"),
+            u: u.split_off_mut(..n * chroma).expect("rows of the picture"),
+            v: v.split_off_mut(..n * chroma).expect("rows of the picture"),
+        };
+        rows.into_iter().map(band).collect()
+    }
+
     /// Repeats the last column and line of the picture's `width` x `height` outwards.
     pub fn extend(&mut self, width: usize, height: usize) {
         let (w, h) = (self.width, self.height);
@@ -24,6 +36,13 @@ impl Planes {
         extend(&mut self.u, w / 2, h / 2, width.div_ceil(2), height.div_ceil(2));
         extend(&mut self.v, w / 2, h / 2, width.div_ceil(2), height.div_ceil(2));
     }
+}
+
+/// Whole rows of blocks of 16x16 samples of a picture, to be written: for every row 16 lines of luma, 8 of each chroma.
+pub struct Bands<'a> {
+    pub y: &'a mut [u8],
+    pub u: &'a mut [u8],
+    pub v: &'a mut [u8],
 }
 
 fn extend(plane: &mut [u8], stride: usize, lines: usize, width: usize, height: usize) {

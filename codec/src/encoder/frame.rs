@@ -299,9 +299,9 @@ impl Encoder {
         let at = rows.start * w..rows.end * w;
         let gains = prior.gains(step);
         let in_steps = |v: &[f32]| -> Vec<f32> {
-            let mut v = v[at.start * m..at.end * m].to_vec();
-            v.chunks_exact_mut(m).for_each(|row| row.iter_mut().zip(gains).for_each(|(v, g)| *v *= g));
-            v
+            let mut out = Vec::with_capacity(at.len() * m);
+            v[at.start * m..at.end * m].chunks_exact(m).for_each(|row| out.extend(row.iter().zip(gains).map(|(v, g)| v * g)));
+            out
         };
         let tables = [Some(&prior.lambda[0]), Some(&prior.lambda[1]), prior.motion.as_ref().map(|m| &m.lambda)];
         let plain = !self.settings.rdo && price == 1.0;

@@ -62,32 +62,21 @@ impl Exact {
             let positions = around(&map[first..rows.end * columns], columns);
             let mut wanted = vec![false; modes.len()];
             let places = positions.iter().map(|p| p.at as usize + first);
-            places.clone().filter(|&p| modes[p] != Mode::Own).for_each(|p| wanted[p] = true);
+            places.filter(|&p| modes[p] != Mode::Own).for_each(|p| wanted[p] = true);
             self.analyse_at(&picture, rows.clone(), &wanted, &mut base)?;
-            let mut latents = vec![0f32; positions.len() * m];
-            for (p, row) in places.zip(latents.chunks_exact_mut(m)) {
+            let latents = |i: usize, row: &mut [f32]| {
+                let p = positions[i].at as usize + first;
                 if modes[p] == Mode::Own {
-                    in_units(&own[p * m..], row);
-                    continue;
+                    return in_units(&own[p * m..], row);
                 }
                 row.iter_mut().zip(&base.values[p * m..]).zip(&scale).for_each(|((r, b), s)| *r = b * s);
                 if row_of[p] != u32::MAX {
                     let d = &coded.difference[row_of[p] as usize * m..];
                     row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
                 }
-            }
-            self.integers()?.synthesis.run(self.level, self.threads, &positions, &latents, rows.clone(), &mut synthesised);
-        }
-        if alone.is_empty() {
-            motion::blend(&synthesised, &map, &mut picture);
-        }
-        for rows in alone {
-            let mut part = lines(&picture, &rows);
-            motion::blend(&lines(&synthesised, &rows), &map[rows.start * columns..rows.end * columns], &mut part);
-            let (y, c) = (256 * columns * rows.start, 64 * columns * rows.start);
-            picture.y[y..y + part.y.len()].copy_from_slice(&part.y);
-            picture.u[c..c + part.u.len()].copy_from_slice(&part.u);
-            picture.v[c..c + part.v.len()].copy_from_slice(&part.v);
+            };
+            self.integers()?.synthesis.run(self.level, self.threads, &positions, latents, rows.clone(), &mut synthesised);
+            motion::blend(self.level, self.threads, &synthesised, &map, rows.clone(), &mut picture);
         }
         Ok(picture)
     }
@@ -95,10 +84,10 @@ impl Exact {
     /// A whole picture from a frame's own latents.
     fn whole(&self, own: &[i32], columns: usize, rows: usize) -> Result<Planes> {
         let mut out = Planes::for_size(16 * columns, 16 * rows);
-        let mut latents = vec![0f32; own.len()];
-        in_units(own, &mut latents);
         let positions: Vec<_> = (0..(columns * rows) as u32).map(|at| Position { at, places: 15 }).collect();
-        self.integers()?.whole.run(self.level, self.threads, &positions, &latents, 0..rows, &mut out);
+        let m = self.pack.prior.channels;
+        let latents = |i: usize, row: &mut [f32]| in_units(&own[i * m..], row);
+        self.integers()?.whole.run(self.level, self.threads, &positions, latents, 0..rows, &mut out);
         Ok(out)
     }
 }
@@ -106,10 +95,4 @@ impl Exact {
 /// Latents in units of what synthesis takes.
 pub(super) fn in_units(from: &[i32], to: &mut [f32]) {
     to.iter_mut().zip(from).for_each(|(t, &v)| *t = v as f32 * (1.0 / 65536.0));
-}
-
-/// Rows of latent positions of a picture as a picture of their own.
-fn lines(p: &Planes, rows: &Range<usize>) -> Planes {
-    let part = |from: &[u8], size: usize| from[rows.start * size * p.width / 16..rows.end * size * p.width / 16].to_vec();
-    Planes { y: part(&p.y, 256), u: part(&p.u, 64), v: part(&p.v, 64), height: 16 * rows.len(), ..Planes::for_size(p.width, 0) }
 }

@@ -88,12 +88,27 @@ pub(crate) enum Part {
 pub(crate) struct Prediction {
     pub median: Vector,
     /// Other candidates, distinct, in the order in which they are asked for.
-    pub others: Vec<Vector>,
+    pub others: Others,
     /// Contexts: the first of all, "is the median" among those, "is zero" likewise, and, of blocks, "is split"; all but for the copy flag.
     first: usize,
     class: usize,
     size: usize,
     split: Option<usize>,
+}
+
+/// At most four vectors. (Thousands of predictions are made for a picture: none of them asks for memory.)
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Others {
+    all: [Vector; 4],
+    count: usize,
+}
+
+impl std::ops::Deref for Others {
+    type Target = [Vector];
+
+    fn deref(&self) -> &[Vector] {
+        &self.all[..self.count]
+    }
 }
 
 /// Codes one flag: (probability of true in 1/32768, wanted) -> the flag. Decoders ignore what is wanted.
@@ -154,10 +169,11 @@ impl<'a> Field<'a> {
             Part::Block => l.mean(),
             Part::Quarter(q) => l.0[q],
         });
-        let mut others = Vec::with_capacity(4);
+        let mut others = Others::default();
         for o in [last, a, b, Some(Vector::default())].into_iter().flatten() {
             if o != median && !others.contains(&o) {
-                others.push(o);
+                others.all[others.count] = o;
+                others.count += 1;
             }
         }
         let [before, beyond] = [left, above].map(|k| k.map_or(0, |k| k.surprise));

@@ -8,7 +8,7 @@ use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
 use crate::threads::Threads;
 use lic_kernels::motion::{self, Quarters};
-use lic_kernels::planes::Planes;
+use lic_kernels::planes::{Bands, Planes};
 use lic_kernels::{Level, shuffle};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -215,7 +215,7 @@ pub(crate) fn compensate(
         .collect();
     let run = |bands: Vec<(Range<usize>, usize, &Planes, _)>| {
         for (rows, slice, reference, (y, u, v)) in bands {
-            motion::compensate_rows(level, reference, &seen[slice], rows, motion::Bands { y, u, v });
+            motion::compensate_rows(level, reference, &seen[slice], rows, Bands { y, u, v });
         }
     };
     lic_kernels::parallel::each(bands, run);

@@ -165,18 +165,11 @@ impl Kernels {
     pub fn linear(self, layer: &Linear, x: &[i16], bias: Option<&[i32]>, out: &mut Vec<i16>) {
         /// Rows that are worth a thread of their own.
         const ENOUGH: usize = 96;
-        let rows = x.len() / layer.inputs();
-        let parts = self.threads.min(rows / ENOUGH).max(1);
-        if parts == 1 {
-            return layer.apply(self.level, x, bias, out);
-        }
-        let each = rows.div_ceil(parts);
-        let part = |i: usize| {
-            let mut out = Vec::new();
-            let (from, to) = ((i * each).min(rows), ((i + 1) * each).min(rows));
-            layer.apply(self.level, &x[from * layer.inputs()..to * layer.inputs()], bias, &mut out);
-            out
-        };
-        *out = crate::threads::parallel(parts, parts, part).concat();
+        let (inputs, outputs) = (layer.inputs(), layer.outputs());
+        let rows = x.len() / inputs;
+        out.resize(rows * outputs, 0);
+        let each = rows.div_ceil(self.threads.min(rows / ENOUGH).max(1)).max(1);
+        let parts = x.chunks(each * inputs).zip(out.chunks_mut(each * outputs));
+        lic_kernels::parallel::each(parts.collect(), |(x, out)| layer.apply(self.level, x, bias, out));
     }
 }

@@ -3,7 +3,8 @@
 
 use super::interpolate::{CHROMA, LUMA, Patch, Plane, Side, interpolate};
 use super::{Quarters, Vector, quarters};
-use crate::{Level, planes::Planes};
+use crate::Level;
+use crate::planes::{Bands, Planes};
 use std::ops::Range;
 
 /// Sixteenths of the block before (left or above) and after (right or below) for each of 16 luma samples; the block's
@@ -17,22 +18,6 @@ const CHROMA_WEIGHTS: [u16; 16] = [6, 2, 0, 0, 0, 0, 2, 6, 6, 2, 0, 0, 0, 0, 2, 
 const LUMA_QUARTERS: [u16; 16] = [7, 5, 3, 1, 1, 3, 5, 7, 7, 5, 3, 1, 1, 3, 5, 7];
 const CHROMA_QUARTERS: [u16; 16] = [6, 2, 2, 6, 6, 2, 2, 6, 6, 2, 2, 6, 6, 2, 2, 6];
 
-/// Whole rows of blocks of a picture, to be written: for every row 16 lines of luma, 8 of each chroma.
-pub struct Bands<'a> {
-    pub y: &'a mut [u8],
-    pub u: &'a mut [u8],
-    pub v: &'a mut [u8],
-}
-
-impl<'a> Bands<'a> {
-    /// These rows of blocks of a picture.
-    pub fn of(out: &'a mut Planes, rows: Range<usize>) -> Bands<'a> {
-        let w = out.width;
-        let (y, c) = (16 * w * rows.start..16 * w * rows.end, 4 * w * rows.start..4 * w * rows.end);
-        Bands { y: &mut out.y[y], u: &mut out.u[c.clone()], v: &mut out.v[c] }
-    }
-}
-
 /// Predicts the rows of blocks `rows` of `out` from `reference`, of the same size. `vectors`:
 /// `[height / 16][width / 16]`.
 ///
@@ -40,7 +25,8 @@ impl<'a> Bands<'a> {
 /// that quarter's vector. Outside the picture, the nearest quarter inside counts.
 pub fn compensate(level: Level, reference: &Planes, vectors: &[Quarters], rows: Range<usize>, out: &mut Planes) {
     assert_eq!((reference.width, reference.height), (out.width, out.height));
-    compensate_rows(level, reference, vectors, rows.clone(), Bands::of(out, rows));
+    let band = out.bands(rows.start, [rows.len()]).remove(0);
+    compensate_rows(level, reference, vectors, rows, band);
 }
 
 /// [`compensate`] into a part of a picture: threads can share one.

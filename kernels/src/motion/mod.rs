@@ -17,7 +17,7 @@ pub mod search;
 mod x86;
 
 pub use blend::blend;
-pub use compensate::{Bands, compensate, compensate_rows};
+pub use compensate::{compensate, compensate_rows};
 pub use error::block_error;
 pub use search::SearchPlane;
 

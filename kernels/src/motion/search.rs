@@ -3,6 +3,8 @@
 use super::Vector;
 use super::interpolate::LUMA;
 use crate::Level;
+use crate::parallel::{cut, each, shares};
+use std::ops::Range;
 
 /// Samples around the picture that a vector may reach into.
 pub const MARGIN: usize = 40;
@@ -25,73 +27,97 @@ pub struct SearchPlane {
 const FIRST: [u8; 16] = [0, 1, 1, 1, 0, 1, 1, 1, 2, 3, 3, 3, 0, 1, 1, 1];
 const SECOND: [u8; 16] = [0, 0, 1, 0, 2, 2, 3, 2, 2, 2, 3, 2, 2, 2, 3, 2];
 
+const HALF: [i8; 8] = LUMA[2];
+
+/// Some padded lines at whole positions and half a sample to the right, and the latter's sums.
+#[inline(always)]
+fn across(luma: &[u8], width: usize, lines: Range<usize>, whole: &mut [u8], right: &mut [u8], sums: &mut [i16]) {
+    let stride = width + 2 * MARGIN;
+    let mut wide = vec![0; stride + 7]; // the line with three more samples before and four after
+    let out = whole.chunks_exact_mut(stride).zip(right.chunks_exact_mut(stride)).zip(sums.chunks_exact_mut(stride));
+    for (y, ((whole, right), sums)) in lines.zip(out) {
+        let line = &luma[y.saturating_sub(MARGIN).min(luma.len() / width - 1) * width..][..width];
+        let (left, rest) = wide.split_at_mut(MARGIN + 3);
+        left.fill(line[0]);
+        rest[..width].copy_from_slice(line);
+        rest[width..].fill(line[width - 1]);
+        whole.copy_from_slice(&wide[3..3 + stride]);
+        let s: [&[u8]; 8] = std::array::from_fn(|k| &wide[k..k + stride]);
+        for i in 0..stride {
+            let t: i16 = (0..8).map(|k| HALF[k] as i16 * s[k][i] as i16).sum();
+            sums[i] = t;
+            right[i] = ((t + 32) >> 6).clamp(0, 255) as u8;
+        }
+    }
+}
+
+/// Some padded lines half a sample down, and both.
+#[inline(always)]
+fn along(whole: &[u8], sums: &[i16], stride: usize, lines: Range<usize>, down: &mut [u8], both: &mut [u8]) {
+    let last = whole.len() / stride - 1;
+    for (y, (down, both)) in lines.zip(down.chunks_exact_mut(stride).zip(both.chunks_exact_mut(stride))) {
+        let line = |k: usize| (y + k).saturating_sub(3).min(last) * stride;
+        let s: [&[u8]; 8] = std::array::from_fn(|k| &whole[line(k)..][..stride]);
+        for (i, d) in down.iter_mut().enumerate() {
+            let t: i16 = (0..8).map(|k| HALF[k] as i16 * s[k][i] as i16).sum();
+            *d = ((t + 32) >> 6).clamp(0, 255) as u8;
+        }
+        let s: [&[i16]; 8] = std::array::from_fn(|k| &sums[line(k)..][..stride]);
+        for (i, d) in both.iter_mut().enumerate() {
+            let t: i32 = (0..8).map(|k| HALF[k] as i32 * s[k][i] as i32).sum();
+            *d = ((t + 2048) >> 12).clamp(0, 255) as u8;
+        }
+    }
+}
+
+/// The scalar body compiled for AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn across_avx2(luma: &[u8], width: usize, lines: Range<usize>, whole: &mut [u8], right: &mut [u8], sums: &mut [i16]) {
+    across(luma, width, lines, whole, right, sums)
+}
+
+/// The scalar body compiled for AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn along_avx2(whole: &[u8], sums: &[i16], stride: usize, lines: Range<usize>, down: &mut [u8], both: &mut [u8]) {
+    along(whole, sums, stride, lines, down, both)
+}
+
 impl SearchPlane {
     /// `luma`: `[height][width]`.
     pub fn new(level: Level, luma: &[u8], width: usize, height: usize) -> SearchPlane {
         let mut plane = SearchPlane::default();
-        plane.refill(level, luma, width, height);
+        plane.refill(level, 1, luma, width, height);
         plane
     }
 
     /// Another picture, in the same buffers where the size is the same.
-    pub fn refill(&mut self, level: Level, luma: &[u8], width: usize, height: usize) {
+    pub fn refill(&mut self, level: Level, threads: usize, luma: &[u8], width: usize, height: usize) {
         assert!(width > 0 && luma.len() == width * height);
         (self.width, self.height) = (width, height);
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level is given only where the processor has AVX2.
-            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { self.fill_avx2(luma) },
-            _ => self.fill(luma),
-        }
-    }
-
-    /// The scalar body compiled for AVX2.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn fill_avx2(&mut self, luma: &[u8]) {
-        self.fill(luma)
-    }
-
-    #[inline(always)]
-    fn fill(&mut self, luma: &[u8]) {
-        const HALF: [i8; 8] = LUMA[2];
-        let (stride, lines) = (self.stride(), self.height + 2 * MARGIN);
+        let (stride, lines) = (self.stride(), height + 2 * MARGIN);
+        let parts = shares(lines, threads, 16);
+        let sizes = || parts.iter().map(|p| p.len() * stride);
         let [whole, right, down, both] = &mut self.planes;
         for p in [&mut *whole, right, down, both] {
             p.resize(stride * lines, 0);
         }
         self.sums.resize(stride * lines, 0);
-        let mut wide = vec![0; stride + 7]; // the line with three more samples before and four after
-        for y in 0..lines {
-            let from = y.saturating_sub(MARGIN).min(self.height - 1);
-            let line = &luma[from * self.width..][..self.width];
-            let (left, rest) = wide.split_at_mut(MARGIN + 3);
-            left.fill(line[0]);
-            rest[..self.width].copy_from_slice(line);
-            rest[self.width..].fill(line[self.width - 1]);
-            let at = y * stride..(y + 1) * stride;
-            whole[at.clone()].copy_from_slice(&wide[3..3 + stride]);
-            let (sums, right) = (&mut self.sums[at.clone()], &mut right[at]);
-            let s: [&[u8]; 8] = std::array::from_fn(|k| &wide[k..k + stride]);
-            for i in 0..stride {
-                let t: i16 = (0..8).map(|k| HALF[k] as i16 * s[k][i] as i16).sum();
-                sums[i] = t;
-                right[i] = ((t + 32) >> 6).clamp(0, 255) as u8;
-            }
-        }
-        for y in 0..lines {
-            let line = |k: usize| (y + k).saturating_sub(3).min(lines - 1) * stride;
-            let s: [&[u8]; 8] = std::array::from_fn(|k| &whole[line(k)..][..stride]);
-            for (i, d) in down[y * stride..][..stride].iter_mut().enumerate() {
-                let t: i16 = (0..8).map(|k| HALF[k] as i16 * s[k][i] as i16).sum();
-                *d = ((t + 32) >> 6).clamp(0, 255) as u8;
-            }
-            let s: [&[i16]; 8] = std::array::from_fn(|k| &self.sums[line(k)..][..stride]);
-            for (i, d) in both[y * stride..][..stride].iter_mut().enumerate() {
-                let t: i32 = (0..8).map(|k| HALF[k] as i32 * s[k][i] as i32).sum();
-                *d = ((t + 2048) >> 12).clamp(0, 255) as u8;
-            }
-        }
+        let out = cut(whole, sizes()).into_iter().zip(cut(right, sizes())).zip(cut(&mut self.sums, sizes()));
+        each(parts.iter().zip(out).collect(), |(part, ((whole, right), sums))| match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level is given only where the processor has AVX2.
+            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { across_avx2(luma, width, part.clone(), whole, right, sums) },
+            _ => across(luma, width, part.clone(), whole, right, sums),
+        });
+        let out = cut(down, sizes()).into_iter().zip(cut(both, sizes()));
+        each(parts.iter().zip(out).collect(), |(part, (down, both))| match level {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { along_avx2(whole, &self.sums, stride, part.clone(), down, both) },
+            _ => along(whole, &self.sums, stride, part.clone(), down, both),
+        });
     }
 
     fn stride(&self) -> usize {
@@ -252,7 +278,7 @@ mod tests {
         let scalar = SearchPlane::new(Level::Scalar, &luma, w, h);
         for level in Level::available() {
             let mut twin = SearchPlane::new(level, &current, w, h);
-            twin.refill(level, &luma, w, h);
+            twin.refill(level, 3, &luma, w, h);
             assert!(twin.planes == scalar.planes && twin.sums == scalar.sums);
             for _ in 0..if cfg!(miri) { 40 } else { 20000 } {
                 let v = Vector { x: (r() % 800) as i16 - 400, y: (r() % 600) as i16 - 300 };
@@ -359,7 +385,7 @@ mod tests {
             let (mut fill, mut sads, mut sum) = (f64::MAX, f64::MAX, 0);
             for _ in 0..20 {
                 let t = std::time::Instant::now();
-                p.refill(level, &luma, w, h);
+                p.refill(level, 1, &luma, w, h);
                 fill = fill.min(t.elapsed().as_secs_f64() * 1e3);
                 let t = std::time::Instant::now();
                 sum += jobs.iter().map(|&(x, y, v)| p.sad(level, &luma, w, x, y, v, u32::MAX) as u64).sum::<u64>();

@@ -2,11 +2,12 @@
 
 use super::matrix::In;
 use super::scratch::Buffer;
-use super::{Block, Lane, Matrix, Out, Rows, cut, shares};
-use crate::parallel::each;
+use super::{Block, Lane, Matrix, Out, Rows};
+use crate::parallel::{Shared, cut, shares, stages};
 use crate::planes::Planes;
 use crate::{Level, linear::BadWeights};
 use std::ops::Range;
+use std::sync::Mutex;
 
 /// 96 samples of each place at 1/8 -> channels; blocks; the four places of a latent position -> latents.
 #[derive(Clone, Debug)]
@@ -18,7 +19,9 @@ pub struct Analysis {
 
 /// Samples of a place: 8x8 of luma, 4x4 of each chroma.
 pub(crate) const SAMPLES: usize = 96;
-/// Rows that pass through the first layer together.
+/// Bands for each thread.
+const BANDS: usize = 4;
+/// Rows that pass through the first layer together, a multiple of four.
 const TILE: usize = 48;
 
 impl Analysis {
@@ -39,39 +42,51 @@ impl Analysis {
     /// counted from the first of these rows. What lies outside of `lines` counts as outside the picture.
     pub fn run(&self, level: Level, threads: usize, planes: &Planes, lines: Range<usize>, wanted: &[u32]) -> Vec<f32> {
         let (width, height, c, m) = (planes.width / 8, 2 * lines.len(), self.first.outputs(), self.latents());
-        let (rows, within) = rings(width, height, wanted, self.blocks.len());
+        let (rows, counts) = rings(width, height, wanted, self.blocks.len());
         let n = rows.len();
         let mut stream = Buffer::<i16>::new(n * c);
         let (mut x, mut y) = (Buffer::<u8>::new((n + 1) * c), Buffer::<u8>::new((n + 1) * c));
         [&mut x, &mut y].into_iter().for_each(|b| b[n * c..].fill(u8::ZERO));
-        let parts = shares(n, threads, TILE);
-        let sizes = || parts.iter().map(|p| p.len() * c);
-        let work = parts.iter().zip(cut(&mut stream, sizes())).zip(cut(&mut x, sizes()));
-        each(work.collect(), |((part, stream), bytes)| {
-            let mut samples = vec![0i16; TILE * SAMPLES];
-            for (i, (stream, bytes)) in stream.chunks_mut(TILE * c).zip(bytes.chunks_mut(TILE * c)).enumerate() {
-                let samples = &mut samples[..stream.len() / c * SAMPLES];
-                for (j, to) in samples.chunks_exact_mut(SAMPLES).enumerate() {
-                    let (px, py) = rows.place(part.start + i * TILE + j);
-                    take(planes, px, py + 2 * lines.start, to);
-                }
-                self.first.apply(level, In::Words(samples), Out::Words(stream));
-                self.blocks[0].enter(level, stream, bytes);
+        let mut out = vec![0f32; wanted.len() * m];
+        let parts = shares(n, if threads > 1 { BANDS * threads } else { 1 }, TILE);
+        // Of each band: its rows that a stage needs, and those that are wanted in the end.
+        let within = |part: &Range<usize>, n: usize| part.start.min(n)..part.end.min(n);
+        let ends = cut(&mut out, parts.iter().map(|p| within(p, 4 * wanted.len()).len() / 4 * m));
+        let bands = cut(&mut stream, parts.iter().map(|p| p.len() * c)).into_iter().zip(ends);
+        let bands: Vec<_> = bands.map(Mutex::new).collect();
+        let sides = [Shared::new(&mut x), Shared::new(&mut y)];
+        stages(threads, self.blocks.len() + 2, bands.len(), usize::MAX, |stage, band| {
+            let (stream, out) = &mut *bands[band].lock().expect("nobody waits for a band after a panic");
+            let part = &parts[band];
+            // SAFETY: for rows of this band alone; those who read what was there, the stage before in all bands, are done.
+            let given = |side: usize, rows: Range<usize>| unsafe { sides[side % 2].part(rows.start * c..rows.end * c) };
+            if stage == 0 {
+                self.enter(level, planes, lines.start, &rows, part.start, stream);
+                self.blocks[0].enter(level, stream, given(0, part.clone()));
+            } else if let Some(block) = self.blocks.get(stage - 1) {
+                let needed = within(part, counts[self.blocks.len() - stage]);
+                let next = self.blocks.get(stage).map(|b| (b, given(stage, needed.clone())));
+                // SAFETY: what the stage before gave is written over by the stage behind this one, once this one is done in all bands.
+                unsafe { block.apply(level, &rows, needed.start, sides[(stage - 1) % 2], &mut stream[..needed.len() * c], next) };
+            } else {
+                self.last.apply(level, In::Words(&stream[..out.len() / m * 4 * c]), Out::Floats(out));
             }
         });
-        for (i, block) in self.blocks.iter().enumerate() {
-            let needed = within[self.blocks.len() - 1 - i];
-            let next = self.blocks.get(i + 1).map(|b| (b, &mut y[..]));
-            block.apply(level, threads, &rows, needed, &x, &mut stream, next);
-            std::mem::swap(&mut x, &mut y);
-        }
-        let mut out = vec![0f32; wanted.len() * m];
-        let parts = shares(wanted.len(), threads, TILE);
-        let work = parts.iter().zip(cut(&mut out, parts.iter().map(|p| p.len() * m)));
-        each(work.collect(), |(part, out)| {
-            self.last.apply(level, In::Words(&stream[part.start * 4 * c..part.end * 4 * c]), Out::Floats(out))
-        });
         out
+    }
+
+    /// The first layer, of rows from `from` on.
+    fn enter(&self, level: Level, planes: &Planes, line: usize, rows: &Rows, from: usize, stream: &mut [i16]) {
+        let c = self.first.outputs();
+        let mut samples = [0i16; TILE * SAMPLES];
+        for (i, stream) in stream.chunks_mut(TILE * c).enumerate() {
+            let samples = &mut samples[..stream.len() / c * SAMPLES];
+            for (j, to) in samples.chunks_exact_mut(SAMPLES).enumerate() {
+                let (px, py) = rows.place(from + i * TILE + j);
+                take(planes, px, py + 2 * line, to);
+            }
+            self.first.apply(level, In::Words(samples), Out::Words(stream));
+        }
     }
 }
 

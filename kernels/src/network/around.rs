@@ -1,6 +1,7 @@
 //! Depthwise 3x3 convolution, of bytes or int16.
 
 use super::{Lane, Rows};
+use crate::parallel::Shared;
 use crate::{Level, linear::BadWeights};
 
 /// Channels that one step of the AVX-512 twin takes.
@@ -80,29 +81,37 @@ impl Around {
         self.channels
     }
 
-    /// `x`: rows of channels and one more of what stands for zero; the results of rows `from..` fill `out`.
-    pub fn apply<L: Lane>(&self, level: Level, rows: &Rows, x: &[L], from: usize, out: &mut [L]) {
+    /// The results of rows `from..` fill `out`. `x`: a row of channels for each of `rows` and one more of what stands for zero.
+    ///
+    /// # Safety
+    /// Nobody writes the rows around these meanwhile.
+    pub(crate) unsafe fn apply<L: Lane>(&self, level: Level, rows: &Rows, x: Shared<L>, from: usize, out: &mut [L]) {
         let n = out.len() / self.channels;
         assert!(x.len() == (rows.len() + 1) * self.channels && from + n <= rows.len() && out.len() == n * self.channels);
         assert_eq!(self.bytes, L::FAR < 256);
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level is given only where the processor has the instructions; lengths were checked above, and `around` gives
-            // rows of x.
-            Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { L::around_x86(level, self, rows, x, from, out) },
-            #[cfg(target_arch = "aarch64")]
-            // SAFETY: lengths were checked above.
-            Level::Neon => unsafe { L::around_neon(self, rows, x, from, out) },
-            _ => self.scalar(rows, x, from, out),
+        let x = x.first();
+        // SAFETY: lengths were checked above, and `around` gives rows of x, which nobody writes; the level is given only where the processor
+        // has the instructions.
+        unsafe {
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 | Level::AvxVnni | Level::Vnni => L::around_x86(level, self, rows, x, from, out),
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon => L::around_neon(self, rows, x, from, out),
+                _ => self.scalar(rows, x, from, out),
+            }
         }
     }
 
-    fn scalar<L: Lane>(&self, rows: &Rows, x: &[L], from: usize, out: &mut [L]) {
+    /// # Safety
+    /// As [`apply`](Around::apply), with its lengths.
+    unsafe fn scalar<L: Lane>(&self, rows: &Rows, x: *const L, from: usize, out: &mut [L]) {
         let c = self.channels;
         for (row, out) in out.chunks_exact_mut(c).enumerate() {
             let around = rows.around(from + row);
             for (i, out) in out.iter_mut().enumerate() {
-                let tap = |t: usize| x[around[t] as usize * c + i].value() * self.weights[t * c + i] as i32;
+                // SAFETY: channel i of a row of x.
+                let tap = |t: usize| unsafe { *x.add(around[t] as usize * c + i) }.value() * self.weights[t * c + i] as i32;
                 let sum = self.bias[i] + (0..9).map(tap).sum::<i32>();
                 *out = L::saturating((sum as f32 * self.scale[i]).round_ties_even() as i32 + L::OFFSET);
             }

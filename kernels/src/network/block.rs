@@ -1,7 +1,7 @@
 //! Residual block: depthwise 3x3, 1x1 up, leaky ReLU, 1x1 down, added to the stream.
 
-use super::{Around, Lane, Matrix, Out, Rows, cut, shares};
-use crate::parallel::each;
+use super::{Around, Lane, Matrix, Out, Rows};
+use crate::parallel::Shared;
 use crate::{Level, linear::BadWeights};
 use std::marker::PhantomData;
 
@@ -37,34 +37,27 @@ impl<L: Lane> Block<L> {
         L::enter(level, self.entry, stream, out);
     }
 
-    /// Rows 0..`n`. `x`: what [`enter`](Block::enter) gave, and a row of zero; `next`: the block behind this one and what it takes.
-    #[allow(clippy::too_many_arguments)]
-    pub fn apply(
+    /// The rows from `from` on, as many as `stream` has. `x`: what [`enter`](Block::enter) gave, and a row of zero; `next`: the block behind
+    /// this one and what it takes of these rows.
+    ///
+    /// # Safety
+    /// Nobody writes the rows of `x` around these meanwhile.
+    pub(crate) unsafe fn apply(
         &self,
         level: Level,
-        threads: usize,
         rows: &Rows,
-        n: usize,
-        x: &[L],
+        from: usize,
+        x: Shared<L>,
         stream: &mut [i16],
-        next: Option<(&Block<L>, &mut [L])>,
+        mut next: Option<(&Block<L>, &mut [L])>,
     ) {
-        let c = self.channels();
-        let parts = shares(n, threads, TILE);
-        let sizes = || parts.iter().map(|p| p.len() * c);
-        let (block, out) = next.unzip();
-        let mut out = out.map(|out| cut(out, sizes())).into_iter().flatten();
-        let work = parts.iter().zip(cut(stream, sizes())).map(|(part, stream)| (part.start, stream, block.zip(out.next())));
-        each(work.collect(), |(from, stream, next)| self.tiles(level, rows, from, x, stream, next));
-    }
-
-    fn tiles(&self, level: Level, rows: &Rows, from: usize, x: &[L], stream: &mut [i16], mut next: Option<(&Block<L>, &mut [L])>) {
         let (c, e) = (self.channels(), self.up.outputs());
         let (mut a, mut b) = (vec![L::ZERO; TILE * c], vec![L::ZERO; TILE * e]);
         for (i, stream) in stream.chunks_mut(TILE * c).enumerate() {
             let n = stream.len() / c;
             let (a, b) = (&mut a[..n * c], &mut b[..n * e]);
-            self.around.apply(level, rows, x, from + i * TILE, a);
+            // SAFETY: the caller's.
+            unsafe { self.around.apply(level, rows, x, from + i * TILE, a) };
             self.up.apply(level, L::given(a), L::leaky(b));
             self.down.apply(level, L::given(b), Out::Add(stream));
             if let Some((block, out)) = &mut next {

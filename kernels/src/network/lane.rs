@@ -24,12 +24,12 @@ pub trait Lane: Scratch + Send + Sync {
     /// # Safety
     /// The processor has what the level says (AVX2 or VNNI); lengths as in [`Around::apply`].
     #[cfg(target_arch = "x86_64")]
-    unsafe fn around_x86(level: Level, l: &Around, rows: &Rows, x: &[Self], from: usize, out: &mut [Self]);
+    unsafe fn around_x86(level: Level, l: &Around, rows: &Rows, x: *const Self, from: usize, out: &mut [Self]);
 
     /// # Safety
     /// Lengths as in [`Around::apply`].
     #[cfg(target_arch = "aarch64")]
-    unsafe fn around_neon(l: &Around, rows: &Rows, x: &[Self], from: usize, out: &mut [Self]);
+    unsafe fn around_neon(l: &Around, rows: &Rows, x: *const Self, from: usize, out: &mut [Self]);
 }
 
 impl Lane for u8 {
@@ -72,7 +72,7 @@ impl Lane for u8 {
     }
 
     #[cfg(target_arch = "x86_64")]
-    unsafe fn around_x86(level: Level, l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+    unsafe fn around_x86(level: Level, l: &Around, rows: &Rows, x: *const u8, from: usize, out: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe {
             match level {
@@ -83,7 +83,7 @@ impl Lane for u8 {
     }
 
     #[cfg(target_arch = "aarch64")]
-    unsafe fn around_neon(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+    unsafe fn around_neon(l: &Around, rows: &Rows, x: *const u8, from: usize, out: &mut [u8]) {
         // SAFETY: the caller's.
         unsafe { super::neon::around(l, rows, x, from, out) }
     }
@@ -126,13 +126,13 @@ impl Lane for i16 {
     }
 
     #[cfg(target_arch = "x86_64")]
-    unsafe fn around_x86(_: Level, l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
+    unsafe fn around_x86(_: Level, l: &Around, rows: &Rows, x: *const i16, from: usize, out: &mut [i16]) {
         // SAFETY: the caller's.
         unsafe { super::x86::around_words(l, rows, x, from, out) }
     }
 
     #[cfg(target_arch = "aarch64")]
-    unsafe fn around_neon(l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
+    unsafe fn around_neon(l: &Around, rows: &Rows, x: *const i16, from: usize, out: &mut [i16]) {
         // SAFETY: the caller's.
         unsafe { super::neon::around(l, rows, x, from, out) }
     }

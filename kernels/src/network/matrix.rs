@@ -54,6 +54,9 @@ pub struct Matrix {
     pub(crate) wide: bool,
     /// `[outputs / BLOCK][inputs / 4][BLOCK]` times four int8, or `[..][inputs / 2][..]` times two int16: what one multiply-add takes.
     pub(crate) packed: Vec<i32>,
+    /// The int8 once more, for AVX2.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) chains: super::chains::Chains,
     pub(crate) bias: Vec<i32>,
     pub(crate) scale: Vec<f32>,
 }
@@ -105,7 +108,16 @@ impl Matrix {
                 }
             }
         }
-        Ok(Matrix { inputs, outputs, wide: lanes == 2, packed, bias: bias.to_vec(), scale: scale.to_vec() })
+        Ok(Matrix {
+            inputs,
+            outputs,
+            wide: lanes == 2,
+            packed,
+            #[cfg(target_arch = "x86_64")]
+            chains: super::chains::Chains::new(inputs, outputs, weights),
+            bias: bias.to_vec(),
+            scale: scale.to_vec(),
+        })
     }
 
     pub fn inputs(&self) -> usize {

@@ -8,6 +8,8 @@
 mod analysis;
 mod around;
 mod block;
+#[cfg(target_arch = "x86_64")]
+mod chains;
 mod lane;
 mod matrix;
 #[cfg(target_arch = "aarch64")]
@@ -32,20 +34,3 @@ pub use synthesis::{Position, Synthesis};
 pub const ZERO_LEAKY: u8 = 24;
 /// Factor of the leaky ReLU below zero.
 pub const SLOPE: f32 = 0.1;
-
-/// Half-open parts of 0..n, about equal and in multiples of `unit`, for up to `threads` threads.
-fn shares(n: usize, threads: usize, unit: usize) -> Vec<std::ops::Range<usize>> {
-    let units = n.div_ceil(unit);
-    let parts = threads.min(units).max(1);
-    (0..parts).map(|i| i * units / parts * unit..((i + 1) * units / parts * unit).min(n)).collect()
-}
-
-/// The first `sizes` values of `data`, each piece for itself.
-fn cut<T>(mut data: &mut [T], sizes: impl IntoIterator<Item = usize>) -> Vec<&mut [T]> {
-    let next = |n| {
-        let (piece, rest) = std::mem::take(&mut data).split_at_mut(n);
-        data = rest;
-        piece
-    };
-    sizes.into_iter().map(next).collect()
-}

@@ -118,7 +118,7 @@ impl Eight for i16 {
 /// # Safety
 /// Lengths as [`Around::apply`] checks them.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn around<L: Eight>(l: &Around, rows: &Rows, x: &[L], from: usize, out: &mut [L]) {
+pub(super) unsafe fn around<L: Eight>(l: &Around, rows: &Rows, x: *const L, from: usize, out: &mut [L]) {
     let c = l.channels;
     for (row, out) in out.chunks_exact_mut(c).enumerate() {
         let near = rows.around(from + row);
@@ -128,7 +128,7 @@ pub(super) unsafe fn around<L: Eight>(l: &Around, rows: &Rows, x: &[L], from: us
                 let bias = l.bias.as_ptr().add(first);
                 let mut sum = [vld1q_s32(bias), vld1q_s32(bias.add(4))];
                 for (tap, &near) in near.iter().enumerate() {
-                    let (x, w) = (L::load(x.as_ptr().add(near as usize * c + first)), vld1q_s16(l.weights.as_ptr().add(tap * c + first)));
+                    let (x, w) = (L::load(x.add(near as usize * c + first)), vld1q_s16(l.weights.as_ptr().add(tap * c + first)));
                     sum = [vmlal_s16(sum[0], vget_low_s16(x), vget_low_s16(w)), vmlal_high_s16(sum[1], x, w)];
                 }
                 let scale = l.scale.as_ptr().add(first);

@@ -28,6 +28,11 @@ impl Rows {
         self.at.is_empty()
     }
 
+    /// Places in a line of the grid.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// (column, line) of a row's place.
     pub fn place(&self, row: usize) -> (usize, usize) {
         (self.at[row] as usize % self.width, self.at[row] as usize / self.width)

@@ -1,6 +1,7 @@
 //! AVX2 and AVX-512 VNNI twins of the integer networks' layers.
 
 use super::around::{Around, GROUP, LANES};
+use super::chains::LANES as LANES_256;
 use super::matrix::{BLOCK, In, Matrix, Out};
 use super::{Lane, Rows, SLOPE, ZERO_LEAKY, lane};
 use std::arch::x86_64::*;
@@ -46,14 +47,107 @@ macro_rules! twin_256 {
     };
 }
 
-twin_256!(
-    avx2,
-    "avx2",
-    // Two products of bytes fit int16: Matrix::new saw to that.
-    |s, v, w| _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(v, w), _mm256_set1_epi16(1))),
-    |s, v, w| _mm256_add_epi32(s, _mm256_madd_epi16(v, w))
-);
+twin_256!(avx2_words, "avx2", |_, _, _| unreachable!("words only"), |s, v, w| _mm256_add_epi32(s, _mm256_madd_epi16(v, w)));
 twin_256!(avx_vnni, "avx2,avxvnni", |s, v, w| _mm256_dpbusd_avx_epi32(s, v, w), |s, v, w| _mm256_dpwssd_avx_epi32(s, v, w));
+
+/// # Safety
+/// The processor has AVX2; `x` and `out` hold `rows` rows, of the kind that the layer takes.
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn avx2(l: &Matrix, x: In, rows: usize, mut out: Out) {
+    // With more, their sums and the weights of a chain do not fit the 16 registers.
+    const ROWS: usize = 6;
+    let In::Bytes(x) = x else {
+        // SAFETY: the caller's.
+        return unsafe { avx2_words(l, x, rows, out) };
+    };
+    let k = l.inputs / 4;
+    for r in (0..rows).step_by(ROWS) {
+        let n = ROWS.min(rows - r);
+        for (b, counts) in l.chains.counts.iter().enumerate() {
+            // SAFETY: eight outputs have k times four inputs and as many weights of eight lanes; row r + i is whole for i < n, and i is cut to
+            // n - 1.
+            let sums = unsafe {
+                let mut inputs = l.chains.inputs.as_ptr().add(b * k);
+                let mut w = l.chains.weights.as_ptr().add(b * k * LANES_256) as *const __m256i;
+                let row: [*const i32; ROWS] = std::array::from_fn(|i| x.as_ptr().add((r + i.min(n - 1)) * l.inputs) as *const i32);
+                let mut sum = [_mm256_loadu_si256(l.bias.as_ptr().add(b * LANES_256) as *const __m256i); ROWS];
+                chains::<ROWS, 4>(&row, &mut sum, counts[3], &mut inputs, &mut w);
+                chains::<ROWS, 3>(&row, &mut sum, counts[2], &mut inputs, &mut w);
+                chains::<ROWS, 2>(&row, &mut sum, counts[1], &mut inputs, &mut w);
+                chains::<ROWS, 1>(&row, &mut sum, counts[0], &mut inputs, &mut w);
+                sum
+            };
+            for (i, s) in sums.into_iter().enumerate() {
+                if i < n {
+                    // SAFETY: eight scales, and outputs in row r + i.
+                    unsafe { store_128(s, l.scale.as_ptr().add(b * LANES_256), &mut out, (r + i) * l.outputs + b * LANES_256) };
+                }
+            }
+        }
+    }
+}
+
+/// Adds `count` chains of N sums of two products each to a sum for each row.
+///
+/// # Safety
+/// The processor has AVX2; there are as many inputs and weights, and the rows have these inputs.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn chains<const ROWS: usize, const N: usize>(
+    row: &[*const i32; ROWS],
+    sum: &mut [__m256i; ROWS],
+    count: u32,
+    inputs: &mut *const u32,
+    weights: &mut *const __m256i,
+) {
+    let ones = _mm256_set1_epi16(1);
+    for _ in 0..count {
+        // SAFETY: the caller's.
+        unsafe {
+            let at: [usize; N] = std::array::from_fn(|j| *inputs.add(j) as usize);
+            let w: [__m256i; N] = std::array::from_fn(|j| _mm256_loadu_si256(weights.add(j)));
+            for (row, sum) in row.iter().zip(sum.iter_mut()) {
+                let two = |j: usize| _mm256_maddubs_epi16(_mm256_set1_epi32(row.add(at[j]).read_unaligned()), w[j]);
+                // No part of it leaves int16: Chains::new saw to that.
+                let mut words = two(0);
+                for j in 1..N {
+                    words = _mm256_add_epi16(words, two(j));
+                }
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(words, ones));
+            }
+            (*inputs, *weights) = (inputs.add(N), weights.add(N));
+        }
+    }
+}
+
+/// What [`finish`](super::matrix::finish) does, of eight outputs.
+///
+/// # Safety
+/// The processor has AVX2; `scale` and `out` have eight values, `out` from `at`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn store_128(sum: __m256i, scale: *const f32, out: &mut Out, at: usize) {
+    // SAFETY: eight scales; eight outputs of each type's size from `at`.
+    unsafe {
+        let v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale));
+        let leaky = |v: __m256| _mm256_max_ps(v, _mm256_mul_ps(v, _mm256_set1_ps(SLOPE)));
+        let rounded = |v: __m256| _mm256_cvttps_epi32(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v));
+        let words = |v: __m256i| _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+        let to_words = |o: &mut [i16], v| _mm_storeu_si128(o.as_mut_ptr().add(at) as *mut __m128i, v);
+        let to_bytes = |o: &mut [u8], v| _mm_storel_epi64(o.as_mut_ptr().add(at) as *mut __m128i, _mm_packus_epi16(v, v));
+        match out {
+            Out::Leaky(o) => to_bytes(o, words(_mm256_add_epi32(rounded(leaky(v)), _mm256_set1_epi32(ZERO_LEAKY as i32)))),
+            Out::LeakyWords(o) => to_words(o, words(rounded(leaky(v)))),
+            Out::Add(o) => {
+                let old = _mm256_cvtepi16_epi32(_mm_loadu_si128(o.as_ptr().add(at) as *const __m128i));
+                to_words(o, words(_mm256_add_epi32(rounded(v), old)));
+            }
+            Out::Words(o) => to_words(o, words(rounded(v))),
+            Out::Codes(o) => to_bytes(o, words(rounded(v))),
+            Out::Floats(o) => _mm256_storeu_ps(o.as_mut_ptr().add(at), v),
+        }
+    }
+}
 
 /// What [`finish`](super::matrix::finish) does.
 ///
@@ -200,7 +294,7 @@ unsafe fn store(sum: __m512i, scale: __m512, out: &mut Out, at: usize) {
 /// # Safety
 /// The processor has AVX-512 F, BW and VNNI; `x` holds the rows and one more, `out` whole rows, of which there are as many from `from`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: *const u8, from: usize, out: &mut [u8]) {
     let c = l.channels;
     let zero = _mm512_setzero_si512();
     for (row, out) in out.chunks_exact_mut(c).enumerate() {
@@ -210,7 +304,7 @@ pub(crate) unsafe fn around_512(l: &Around, rows: &Rows, x: &[u8], from: usize, 
             let mask = if c - first >= GROUP { u64::MAX } else { (1 << (c - first)) - 1 };
             // SAFETY: masked loads and stores touch the row's channels only; weights, bias and scale have a whole group.
             unsafe {
-                let tap = |t: usize| _mm512_maskz_loadu_epi8(mask, x.as_ptr().add(near[t] as usize * c + first) as *const i8);
+                let tap = |t: usize| _mm512_maskz_loadu_epi8(mask, x.add(near[t] as usize * c + first) as *const i8);
                 let w = l.packed.as_ptr().add(3 * first) as *const __m512i;
                 let bias = l.packed_bias.as_ptr().add(first) as *const __m512i;
                 let mut sum: [__m512i; 4] = std::array::from_fn(|j| _mm512_loadu_si512(bias.add(j)));
@@ -290,14 +384,14 @@ pub(crate) unsafe fn enter_256(entry: i16, stream: &[i16], out: &mut [u8]) {
 /// # Safety
 /// The processor has AVX2; lengths as in [`Around::apply`].
 #[target_feature(enable = "avx2")]
-pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: &[u8], from: usize, out: &mut [u8]) {
+pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: *const u8, from: usize, out: &mut [u8]) {
     for (row, out) in out.chunks_exact_mut(l.channels).enumerate() {
         let near = rows.around(from + row);
         for first in (0..l.channels).step_by(LANES) {
             // SAFETY: LANES channels from `first` of rows of x and of out.
             unsafe {
                 let tap = |t: usize| {
-                    let p = x.as_ptr().add(near[t] as usize * l.channels + first) as *const __m128i;
+                    let p = x.add(near[t] as usize * l.channels + first) as *const __m128i;
                     _mm256_cvtepu8_epi16(_mm_loadu_si128(p))
                 };
                 let [a, b] = nine(l, first, tap);
@@ -313,13 +407,13 @@ pub(crate) unsafe fn around_bytes(l: &Around, rows: &Rows, x: &[u8], from: usize
 /// # Safety
 /// The processor has AVX2; lengths as in [`Around::apply`].
 #[target_feature(enable = "avx2")]
-pub(crate) unsafe fn around_words(l: &Around, rows: &Rows, x: &[i16], from: usize, out: &mut [i16]) {
+pub(crate) unsafe fn around_words(l: &Around, rows: &Rows, x: *const i16, from: usize, out: &mut [i16]) {
     for (row, out) in out.chunks_exact_mut(l.channels).enumerate() {
         let near = rows.around(from + row);
         for first in (0..l.channels).step_by(LANES) {
             // SAFETY: as above.
             unsafe {
-                let tap = |t: usize| _mm256_loadu_si256(x.as_ptr().add(near[t] as usize * l.channels + first) as *const __m256i);
+                let tap = |t: usize| _mm256_loadu_si256(x.add(near[t] as usize * l.channels + first) as *const __m256i);
                 let [a, b] = nine(l, first, tap);
                 _mm256_storeu_si256(out.as_mut_ptr().add(first) as *mut __m256i, _mm256_packs_epi32(a, b));
             }

@@ -111,7 +111,7 @@ impl Plan {
         prices: Prices,
     ) -> Plan {
         let Kernels { level, threads } = kernels;
-        search.refill(level, &picture.y, picture.width, picture.height);
+        search.refill(level, threads, &picture.y, picture.width, picture.height);
         let (w, h) = (layout.columns, layout.rows);
         let pair = search::Pair { level, current, search, prices };
         let cut = |s: &Strip| s.rows.clone().step_by(BAND).map(|y| y..(y + BAND).min(s.rows.end)).collect::<Vec<_>>();
@@ -126,7 +126,8 @@ impl Plan {
         let (vectors, left): (Vec<_>, Vec<_>) = parts.concat().into_iter().unzip();
         let slices: Vec<_> = layout.parts().into_iter().map(|rows| (rows, Some(picture))).collect();
         let prediction = motion::compensate(level, &slices, &vectors, layout.alone, threads).expect("there is a reference");
-        let copy_error: Vec<f32> = (0..w * h).map(|p| block_error(level, current, &prediction, p % w, p / w)).collect();
+        let errors = |y: usize| (0..w).map(|x| block_error(level, current, &prediction, x, y)).collect::<Vec<f32>>();
+        let copy_error = crate::threads::parallel(threads, h, errors).concat();
         let copies = |(p, &error): (usize, &f32)| {
             let error = error / prices.bit;
             if vectors[p] == Quarters::default() { error <= LEAST_BITS_STILL || calm.copies(p, error) } else { error <= LEAST_BITS }

@@ -185,15 +185,14 @@ pub(super) fn band(
             continue;
         }
         if b.best.1 > GOOD {
-            let mut candidates = b.prediction.others.clone();
+            let known = b.prediction.others;
             let at = |dx: isize, dy: isize| {
                 let (cx, cy) = ((i % columns) as isize + dx, (i / columns) as isize + dy);
                 (cx >= 0 && cx < columns as isize && cy >= 0 && cy < rows.len() as isize).then(|| cy as usize * columns + cx as usize)
             };
-            candidates.extend([(1, 0), (0, 1), (1, 1)].into_iter().filter_map(|(dx, dy)| Some(last.get(at(dx, dy)?)?.mean())));
-            candidates.extend(at(1, -1).map(|p| field.blocks[p].vectors.0[2]));
-            candidates.push(Vector::default());
-            for v in candidates {
+            let beyond = [(1, 0), (0, 1), (1, 1)].into_iter().filter_map(|(dx, dy)| Some(last.get(at(dx, dy)?)?.mean()));
+            let corner = at(1, -1).map(|p| field.blocks[p].vectors.0[2]);
+            for v in known.iter().copied().chain(beyond).chain(corner).chain([Vector::default()]) {
                 b.try_one(v);
             }
             if b.best.1 > GOOD {
@@ -225,7 +224,8 @@ fn split(pair: Pair, field: &mut Field, lengths: &[Lengths; 2], x: usize, y: usi
     for q in 0..4 {
         let part = Part::Quarter(q);
         let mut b = Seek::new(pair, field, &lengths[1], part, x, y, reach);
-        for v in b.prediction.others.clone().into_iter().chain([one.vector]) {
+        let known = b.prediction.others;
+        for v in known.iter().copied().chain([one.vector]) {
             b.try_one(v);
         }
         if b.best.1 > GOOD / 4 {
