@@ -12,6 +12,7 @@ mod chooser;
 mod config;
 mod error;
 mod frame;
+mod hub;
 mod inbox;
 mod key;
 mod link;
@@ -24,6 +25,7 @@ mod subscriber;
 mod sync;
 mod throttle;
 mod timeline;
+mod turns;
 pub mod wire;
 
 pub use chooser::PublisherInfo;
