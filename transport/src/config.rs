@@ -81,6 +81,8 @@ pub(crate) struct Plan {
     pub place: String,
     /// This end dials, so that nobody answering is worth a word.
     pub dials: bool,
+    /// What it dials is encrypted.
+    pub encrypts: bool,
 }
 
 impl Network {
@@ -98,7 +100,8 @@ impl Network {
         let rendezvous = (connect.is_empty() && listen.is_empty()).then(|| self.rendezvous());
         let key = PlanKey { connect: connect.clone(), listen: listen.clone(), file: None, rendezvous };
         let one_link = listen.is_empty();
-        let mut plan = Plan { key, config: session(), one_link, rendezvous, place: String::new(), dials: !connect.is_empty() };
+        let encrypts = connect.iter().any(|endpoint| endpoint.starts_with("tls/"));
+        let mut plan = Plan { key, config: session(), one_link, rendezvous, place: String::new(), dials: !connect.is_empty(), encrypts };
         let built_in = |plan: &mut Plan, key: &str, value: &str| {
             insert(&mut plan.config, key, value).map_err(|reason| Error::Config { path: "built in".into(), reason })
         };
@@ -142,17 +145,18 @@ fn from_file(path: PathBuf, connect: Vec<String>, listen: Vec<String>) -> Result
             insert(&mut config, key, &json(endpoints)).map_err(wrap)?;
         }
     }
-    let has = |key: &str| config.get_json(key).is_ok_and(|json| json.contains('/'));
-    let dials = has("connect/endpoints");
+    let dialled = config.get_json("connect/endpoints").unwrap_or_default();
+    let (dials, encrypts) = (dialled.contains('/'), dialled.contains("tls/"));
     let one_link = config.get_json("mode").is_ok_and(|mode| mode == "\"client\"");
     if one_link {
         // Left to zenoh, opening might never return, and stopping would wait for it.
         insert(&mut config, "connect/timeout_ms", "0").map_err(wrap)?;
     }
-    let told = if connect.is_empty() && listen.is_empty() { String::new() } else { format!("{}, and ", places(connect.iter().chain(&listen))) };
+    let told =
+        if connect.is_empty() && listen.is_empty() { String::new() } else { format!("{}, and ", places(connect.iter().chain(&listen))) };
     let place = format!("{told}what {} says", path.display());
     let key = PlanKey { connect, listen, file: Some((path, text)), rendezvous: None };
-    Ok(Plan { key, config, one_link, rendezvous: None, place, dials })
+    Ok(Plan { key, config, one_link, rendezvous: None, place, dials, encrypts })
 }
 
 /// Endpoints in a user's words: without what follows `#`, which may name keys.

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use zenoh::{Session, Wait};
+use zenoh::{Config, Session, Wait};
 
 use crate::config::{Plan, PlanKey};
 use crate::error::reason;
 use crate::rendezvous::Rendezvous;
 use crate::sync::{Threads, lock, wait};
-use crate::turns::Turns;
 
 /// The longest pause between two tries, and between two looks at a session's health.
 const TICK: Duration = Duration::from_millis(100);
@@ -42,7 +41,6 @@ pub(crate) struct Hub {
 
 struct Shared {
     plan: Plan,
-    turns: Arc<Turns>,
     stop: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
@@ -77,9 +75,9 @@ impl Hub {
         }
         // Its session may still hold the port that the new one wants.
         let before: Vec<_> = hubs.iter().filter(|entry| entry.key == plan.key).map(|entry| entry.shared.clone()).collect();
-        let (key, turns) = (plan.key.clone(), Arc::new(Turns::new(plan.one_link)));
+        let key = plan.key.clone();
         let state = Mutex::new(State { alone: Some(Instant::now()), ..Default::default() });
-        let shared = Arc::new(Shared { plan, turns, stop: AtomicBool::new(false), state, changed: Condvar::new() });
+        let shared = Arc::new(Shared { plan, stop: AtomicBool::new(false), state, changed: Condvar::new() });
         let hub = Arc::new(Self { shared: shared.clone(), thread: Threads::default() });
         hubs.push(Entry { key, hub: Arc::downgrade(&hub), shared: shared.clone() });
         drop(hubs);
@@ -91,10 +89,6 @@ impl Hub {
             hub.complain(&error.to_string());
         }
         hub
-    }
-
-    pub(crate) fn turns(&self) -> &Arc<Turns> {
-        &self.shared.turns
     }
 
     pub(crate) fn view(&self) -> View {
@@ -140,18 +134,40 @@ impl Shared {
 
     /// `held`: somebody has the meeting point.
     fn complain(&self, why: &str, held: bool) {
-        let plan = &self.plan;
-        let mut state = lock(&self.state);
-        let dials = plan.dials || plan.rendezvous.is_some();
-        let early = dials && state.alone.is_some_and(|alone| alone.elapsed() < PATIENCE);
-        if state.view.trouble.is_some() || early {
-            return;
+        if self.is_complaint_due() {
+            self.publish(|state| {
+                state.troubles += 1;
+                state.view.trouble = Some((state.troubles, trouble(&self.plan, why, held)));
+            });
         }
-        state.troubles += 1;
-        state.view.trouble = Some((state.troubles, trouble(plan, why, held)));
-        drop(state);
-        self.changed.notify_all();
     }
+
+    /// Nobody was told yet, and others had time to start.
+    fn is_complaint_due(&self) -> bool {
+        let state = lock(&self.state);
+        let dials = self.plan.dials || self.plan.rendezvous.is_some();
+        let early = dials && state.alone.is_some_and(|alone| alone.elapsed() < PATIENCE);
+        state.view.trouble.is_none() && !early
+    }
+}
+
+/// Why nobody can be reached. A client is only told that it is so, a peer why.
+fn cause(config: &Config) -> Option<String> {
+    let mut config = config.clone();
+    let as_peer = [
+        ("mode", "\"peer\""),
+        ("listen/endpoints", "[]"),
+        ("scouting/multicast/enabled", "false"),
+        ("connect/timeout_ms", "0"),
+        ("connect/exit_on_failure", "true"),
+    ];
+    as_peer.iter().try_for_each(|(key, value)| config.insert_json5(key, value)).ok()?;
+    let text = reason(&zenoh::open(config).wait().err()?);
+    // After `#` zenoh writes out all that it was told, such as where keys lie.
+    Some(match text.split_once('#') {
+        Some((head, tail)) => format!("{head}{}", tail.find(": ").map_or("", |at| &tail[at..])),
+        None => text,
+    })
 }
 
 fn trouble(plan: &Plan, why: &str, held: bool) -> String {
@@ -162,6 +178,10 @@ fn trouble(plan: &Plan, why: &str, held: bool) -> String {
              End that program, or set LIC_RENDEZVOUS_PORT to a free port for every sender and receiver on this host"
         ),
         Some(_) => format!("cannot open the meeting point {place} ({why}); trying on. Is the loopback interface up?"),
+        None if plan.dials && plan.encrypts => format!(
+            "no answer at {place} ({why}); trying on. There must be a zenoh router that listens with tls, and each of the two must \
+             hold a certificate that the other one's authority has signed: docs/security.md"
+        ),
         None if plan.dials => format!(
             "no answer at {place} ({why}); trying on. There must be a zenoh router, or a lic element with \
              listen=tcp/0.0.0.0:PORT, and no firewall between"
@@ -215,7 +235,11 @@ impl Keeper {
                     state.connect(connected);
                 });
             }
-            Err(error) => self.shared.complain(&reason(&error), held),
+            Err(error) if self.shared.is_complaint_due() => {
+                let why = if self.shared.plan.one_link { cause(config) } else { None };
+                self.shared.complain(&why.unwrap_or_else(|| reason(&error)), held);
+            }
+            Err(_) => {}
         }
     }
 

@@ -25,7 +25,6 @@ mod subscriber;
 mod sync;
 mod throttle;
 mod timeline;
-mod turns;
 pub mod wire;
 
 pub use chooser::PublisherInfo;

@@ -10,7 +10,6 @@ use zenoh::Session;
 use crate::config::Plan;
 use crate::error::reason;
 use crate::hub::{Hub, View};
-use crate::turns::Turns;
 
 /// The longest pause between two looks at the session.
 const TICK: Duration = Duration::from_millis(100);
@@ -30,8 +29,6 @@ pub(crate) trait Role: Send + 'static {
 
     /// Declares everything on a fresh session.
     fn opened(&mut self, session: &Session) -> zenoh::Result<()>;
-    /// The turns in which ends that share a session send. Comes before everything else.
-    fn takes_turns(&mut self, _turns: &Arc<Turns>) {}
     fn message(&mut self, message: Self::Message);
     /// Comes after messages and at least every 100 ms.
     fn tick(&mut self, session: Option<&Session>);
@@ -61,7 +58,6 @@ impl<R: Role> Link<R> {
 
     /// Runs until `stop` is set or all senders of messages are gone.
     pub(crate) fn run(mut self) {
-        self.role.takes_turns(self.hub.turns());
         while !self.stop.load(Ordering::Acquire) {
             self.follow();
             // With nothing declared yet the session is what to wait for.

@@ -21,16 +21,12 @@ use crate::qos::{CongestionControl, Priority, Reliability};
 use crate::queue::{Item, Limits, Queue};
 use crate::sync::{Threads, lock, wait};
 use crate::throttle::Throttle;
-use crate::turns::Turns;
 use crate::wire::{Header, MAX_CAPS, Request};
 
 /// Key frames asked for by receivers come at most this often; requests in between are answered together.
 const KEY_FRAME_GAP: Duration = Duration::from_millis(500);
 /// How long stopping may take, whatever the network does.
 const STOP: Duration = Duration::from_millis(1000);
-
-/// The longest wait for other streams on the same link.
-const TURN: Duration = Duration::from_secs(1);
 
 /// How a stream is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,8 +133,6 @@ struct Shared {
     changed: Condvar,
     /// The declared publisher, while there is a session.
     outlet: Mutex<Option<Arc<zenoh::pubsub::Publisher<'static>>>>,
-    /// The session is shared with other streams of this process.
-    turns: Mutex<Arc<Turns>>,
 }
 
 struct State {
@@ -186,7 +180,6 @@ impl Publisher {
             state: Mutex::new(state),
             changed: Condvar::new(),
             outlet: Mutex::new(None),
-            turns: Mutex::default(),
         });
         let (control, messages) = channel();
         let role =
@@ -289,8 +282,6 @@ impl Shared {
             let sent = match (&outlet, header.encode()) {
                 (None, _) => None,
                 (Some(outlet), Ok(attachment)) => {
-                    let turns = lock(&self.turns).clone();
-                    let _turn = turns.take(self.settings.priority as usize, TURN);
                     let put = outlet.put(ZBytes::from(payload)).attachment(ZBytes::from(attachment)).wait();
                     Some(put.is_ok())
                 }
@@ -409,10 +400,6 @@ impl Role for Sending {
         let token = session.liveliness().declare_token(key::publisher_token(&settings.key, stream)).wait()?;
         self.declared = Some(Declared { _receivers: receivers, _requests: requests, _token: token });
         Ok(())
-    }
-
-    fn takes_turns(&mut self, turns: &Arc<Turns>) {
-        *lock(&self.shared.turns) = turns.clone();
     }
 
     fn message(&mut self, message: Message) {
