@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use zenoh::{Config, Session, Wait};
 
 use crate::config::{Plan, PlanKey};
+use crate::echo::Echo;
 use crate::error::reason;
 use crate::rendezvous::Rendezvous;
 use crate::sync::{Threads, lock, wait};
@@ -83,7 +84,7 @@ impl Hub {
         drop(hubs);
         let spawned = hub.thread.spawn("lic-session", move || {
             before.iter().for_each(|before| before.await_end(CLOSE));
-            Keeper { rendezvous: shared.plan.rendezvous.map(Rendezvous::new), shared }.run();
+            Keeper { rendezvous: shared.plan.rendezvous.map(Rendezvous::new), shared, echo: Echo::default() }.run();
         });
         if let Err(error) = spawned {
             hub.complain(&error.to_string());
@@ -194,6 +195,7 @@ fn trouble(plan: &Plan, why: &str, held: bool) -> String {
 struct Keeper {
     shared: Arc<Shared>,
     rendezvous: Option<Rendezvous>,
+    echo: Echo,
 }
 
 impl Keeper {
@@ -259,6 +261,9 @@ impl Keeper {
             state.alone.is_some_and(|alone| alone.elapsed() >= REOPEN)
         };
         if connected {
+            if self.shared.plan.one_link && !self.echo.is_heard(&session, Instant::now()) {
+                self.drop_session();
+            }
             return;
         }
         if let Some(rendezvous) = &mut self.rendezvous {
@@ -274,6 +279,7 @@ impl Keeper {
 
     /// Takes the session from everybody and closes it.
     fn drop_session(&mut self) {
+        self.echo = Echo::default();
         let mut session = None;
         self.shared.publish(|state| {
             session = state.view.session.take();

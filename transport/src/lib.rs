@@ -10,6 +10,7 @@
 
 mod chooser;
 mod config;
+mod echo;
 mod error;
 mod frame;
 mod hub;

@@ -124,6 +124,28 @@ fn a_link_that_stood_still_is_live_again() {
     });
 }
 
+/// The router believes in its links for a minute, as ROS 2's does; the line is dead for good, and only a new connection helps.
+#[test]
+#[ignore = "as long as a router may be silent"]
+fn a_link_that_hangs_is_given_up_however_long_the_routers_lease() {
+    let _alone = alone();
+    let port = free_port();
+    let proxy = Proxy::start(port);
+    let mut config = holder("router", port);
+    config.insert_json5("transport/link/tx/lease", "60000").unwrap();
+    let _router = zenoh::open(config).wait().unwrap();
+    let sender = Sender::start("lic/t/cam", &connect(proxy.port));
+    let receiver = Receiver::start("lic/t/cam", &connect(port));
+    receiver.await_frames(10);
+    // The first question is answered by now.
+    std::thread::sleep(Duration::from_secs(4));
+    proxy.abandon();
+    let (start, now) = (Instant::now(), unix_now());
+    until("a live frame", || receiver.next().info.capture.unwrap() > now + 1_000_000_000);
+    println!("Router listens: a link dead for good, lease 60 s, live after {} ms", start.elapsed().as_millis());
+    assert!(sender.stats().connected);
+}
+
 #[test]
 fn they_find_each_other_in_every_order() {
     let _alone = alone();

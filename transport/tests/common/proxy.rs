@@ -21,6 +21,9 @@ pub struct Proxy {
 #[derive(Default)]
 struct Line {
     frozen: AtomicBool,
+    /// Connections so far, and how many of them, the first ones, are dead.
+    opened: AtomicU32,
+    abandoned: AtomicU32,
     /// Bytes per second in each direction, of all connections together; 0: no limit.
     rate: AtomicU32,
     /// When the line is free again, out and back.
@@ -44,12 +47,13 @@ impl Proxy {
                         stream.set_nodelay(true).unwrap();
                     }
                     open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+                    let number = line.opened.fetch_add(1, Ordering::Relaxed);
                     let ways = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
                     for (way, (from, to)) in ways.into_iter().enumerate() {
                         let (chunks, delayed) = sync_channel(IN_FLIGHT);
                         let (entry, exit) = (line.clone(), line.clone());
-                        std::thread::spawn(move || entry.take_in(way, from, |chunk| chunks.send((Instant::now(), chunk)).is_ok()));
-                        std::thread::spawn(move || exit.give_out(to, delayed));
+                        std::thread::spawn(move || entry.take_in(number, way, from, |chunk| chunks.send((Instant::now(), chunk)).is_ok()));
+                        std::thread::spawn(move || exit.give_out(number, to, delayed));
                     }
                 }
             }
@@ -74,6 +78,11 @@ impl Proxy {
         self.line.delay.store(time.as_millis() as u32, Ordering::Relaxed);
     }
 
+    /// Of the connections that are open now no byte will ever pass again, and nobody is told; new ones are not affected.
+    pub fn abandon(&self) {
+        self.line.abandoned.store(self.line.opened.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// A black hole: connections stay open, and new ones open, but no byte passes until it ends.
     pub fn freeze(&self, on: bool) {
         self.line.frozen.store(on, Ordering::Relaxed);
@@ -81,14 +90,13 @@ impl Proxy {
 }
 
 impl Line {
-    fn take_in(&self, way: usize, mut from: TcpStream, mut put: impl FnMut(Vec<u8>) -> bool) {
+    fn take_in(&self, number: u32, way: usize, mut from: TcpStream, mut put: impl FnMut(Vec<u8>) -> bool) {
         let mut buffer = [0; CHUNK];
         loop {
-            self.thaw();
-            let length = match from.read(&mut buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(length) => length,
-            };
+            let read = from.read(&mut buffer);
+            // Not even that the other side has hung up.
+            self.thaw(number);
+            let Ok(length @ 1..) = read else { return };
             self.take_turn(way, length as u64);
             if !put(buffer[..length].to_vec()) {
                 return;
@@ -106,11 +114,11 @@ impl Line {
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }
 
-    fn give_out(&self, mut to: TcpStream, chunks: Receiver<(Instant, Vec<u8>)>) {
+    fn give_out(&self, number: u32, mut to: TcpStream, chunks: Receiver<(Instant, Vec<u8>)>) {
         for (when, chunk) in chunks {
             let delay = Duration::from_millis(self.delay.load(Ordering::Relaxed).into());
             std::thread::sleep((when + delay).saturating_duration_since(Instant::now()));
-            self.thaw();
+            self.thaw(number);
             if to.write_all(&chunk).is_err() {
                 break;
             }
@@ -118,8 +126,8 @@ impl Line {
         let _ = to.shutdown(Shutdown::Both);
     }
 
-    fn thaw(&self) {
-        while self.frozen.load(Ordering::Relaxed) {
+    fn thaw(&self, number: u32) {
+        while self.frozen.load(Ordering::Relaxed) || number < self.abandoned.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
