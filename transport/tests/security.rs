@@ -94,6 +94,11 @@ fn without_the_right_certificate_nobody_gets_in() {
     let dial = |endpoint: String| Network { connect: Some(endpoint), ..Default::default() };
     let refused = [
         ("not encrypted", dial(format!("tcp/127.0.0.1:{port}")), "listen=tcp/0.0.0.0:PORT"),
+        (
+            "not encrypted, with a fleet's file",
+            Network { connect: Some(format!("tcp/127.0.0.1:{port}")), ..fleet.network("robots/robot-1", port) },
+            "protocol",
+        ),
         ("no certificate", dial(format!("tls/localhost:{port}#root_ca_certificate_file={}", authority.display())), "CertificateRequired"),
         ("no authority", dial(format!("tls/localhost:{port}")), "UnknownIssuer"),
         ("another fleet's certificate", others.network("robots/robot-1", port), "UnknownCA"),
