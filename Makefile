@@ -36,7 +36,7 @@ package:        ## Debian packages for amd64 and arm64, with ONNX Runtime and li
 test-package: package ## the amd64 one in a clean Debian made by debootstrap, the arm64 one under qemu-user
 	@scripts/test-package && scripts/test-package arm64
 
-soak:           ## a million mutants, an hour of sending with receivers restarted (SOAK_MINUTES=60), 20,000 frames under limits; log in docs/results
+soak:           ## a million mutants, outages and restarts, an hour of sending with receivers restarted (SOAK_MINUTES=60), 20,000 frames under limits; log in docs/results
 	@scripts/setup demo && scripts/build && scripts/soak && scripts/soak-caps
 
 memcheck:       ## kernels and codec under AddressSanitizer, kernels under Miri (needs rustup's nightly with miri and rust-src)

@@ -15,7 +15,7 @@ const RENDEZVOUS_PORT: u16 = 7447;
 const RENDEZVOUS_VARIABLE: &str = "LIC_RENDEZVOUS_PORT";
 
 /// Properties of every session of the built-in configuration.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 7] = [
     ("scouting/multicast/enabled", "false"),
     ("scouting/gossip/autoconnect", "{router: [], peer: [], client: []}"),
     ("open/return_conditions/connect_scouted", "false"),
@@ -23,6 +23,9 @@ const SESSION: [(&str, &str); 6] = [
     ("transport/link/rx/max_message_size", "134217728"),
     // Left to itself the system takes in megabytes: seconds of video on a slow link, beyond anybody's reach.
     ("transport/link/tcp/so_sndbuf", "131072"),
+    // A link on which nothing comes for so long is given up by the other side, which hears us four times in it. With zenoh's own
+    // 10 s an outage outlives itself. A batch of 64 KiB must pass in that time: no slower link than 16 kB/s.
+    ("transport/link/tx/lease", "4000"),
 ];
 
 /// How long a full link holds up who sends before zenoh drops the message, without a word to anybody, and the ones after it.
@@ -31,8 +34,10 @@ const WAIT: &str = "transport/link/tx/queue/congestion_control/drop/wait_before_
 const WAIT_FRAGMENTS: &str = "transport/link/tx/queue/congestion_control/drop/max_wait_before_drop_fragments";
 
 /// One link, served by a thread of its own: let it wait. The publisher's queue fills, gives frames up where they are counted,
-/// and the encoder hears of it. A slower link than 13 kB/s still drops.
-const ONE_LINK: [(&str, &str); 2] = [(WAIT, "5000000"), (WAIT_FRAGMENTS, "5000000")];
+/// and the encoder hears of it. The two add up for a frame in fragments and stay below the lease: a dead link is closed then, and
+/// whoever still waits for it holds up the one thread with which zenoh sends for all sessions of the process. A slower link than
+/// 26 kB/s still drops.
+const ONE_LINK: [(&str, &str); 2] = [(WAIT, "2500000"), (WAIT_FRAGMENTS, "1000000")];
 
 /// Several links, served one after the other: a stalled one must not hold up the others for long.
 const MANY_LINKS: [(&str, &str); 2] = [(WAIT, "250000"), (WAIT_FRAGMENTS, "1000000")];
@@ -55,16 +60,31 @@ pub struct Network {
     pub rendezvous_port: Option<u16>,
 }
 
+/// Tells plans apart: all ends of a process with the same one share a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlanKey {
+    connect: Vec<String>,
+    listen: Vec<String>,
+    /// The configuration file and what it said.
+    file: Option<(PathBuf, String)>,
+    rendezvous: Option<SocketAddr>,
+}
+
 /// A network made ready.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
+    pub key: PlanKey,
     pub config: Config,
+    /// One link at most, to whatever answers first: a client.
+    pub one_link: bool,
     /// Where whoever comes first opens a meeting point.
     pub rendezvous: Option<SocketAddr>,
     /// Where this end looks for the other, in a user's words.
     pub place: String,
     /// This end dials, so that nobody answering is worth a word.
     pub dials: bool,
+    /// What it dials is encrypted.
+    pub encrypts: bool,
 }
 
 impl Network {
@@ -77,32 +97,18 @@ impl Network {
         let listen = endpoints(self.listen.as_deref())?;
         let file = self.config.clone().or(environment);
         if let Some(path) = file {
-            let wrap = |reason: String| Error::Config { path: path.display().to_string(), reason };
-            // zenoh panics on a file name extension that is no UTF-8.
-            if path.extension().is_some_and(|extension| extension.to_str().is_none()) {
-                return Err(wrap("its name does not end in .json5".into()));
-            }
-            let mut config = Config::from_file(&path).map_err(|e| wrap(reason(&e)))?;
-            let set = |config: &mut Config, key: &str, endpoints: &[String]| {
-                if endpoints.is_empty() { Ok(()) } else { insert(config, key, &json(endpoints)) }
-            };
-            set(&mut config, "connect/endpoints", &connect).map_err(wrap)?;
-            set(&mut config, "listen/endpoints", &listen).map_err(wrap)?;
-            let place = format!("what {} says", path.display());
-            return Ok(Plan { config, rendezvous: None, place, dials: false });
+            return from_file(path, connect, listen);
         }
-        let mut plan = Plan { config: session(), rendezvous: None, place: String::new(), dials: !connect.is_empty() };
+        let rendezvous = (connect.is_empty() && listen.is_empty()).then(|| self.rendezvous());
+        let key = PlanKey { connect: connect.clone(), listen: listen.clone(), file: None, rendezvous };
+        let one_link = listen.is_empty();
+        let encrypts = connect.iter().any(|endpoint| endpoint.starts_with("tls/"));
+        let mut plan = Plan { key, config: session(), one_link, rendezvous, place: String::new(), dials: !connect.is_empty(), encrypts };
         let built_in = |plan: &mut Plan, key: &str, value: &str| {
             insert(&mut plan.config, key, value).map_err(|reason| Error::Config { path: "built in".into(), reason })
         };
-        let connect = if connect.is_empty() && listen.is_empty() {
-            let address = self.rendezvous();
-            plan.rendezvous = Some(address);
-            vec![format!("tcp/{address}")]
-        } else {
-            connect
-        };
-        if listen.is_empty() {
+        let connect = rendezvous.map_or(connect, |address| vec![format!("tcp/{address}")]);
+        if one_link {
             // A client talks to whatever answers there: a router, another lic, any zenoh peer.
             built_in(&mut plan, "mode", "\"client\"")?;
             built_in(&mut plan, "connect/timeout_ms", "0")?;
@@ -116,7 +122,7 @@ impl Network {
         }
         built_in(&mut plan, "connect/retry", RETRY)?;
         built_in(&mut plan, "connect/endpoints", &json(&connect))?;
-        plan.place = connect.iter().chain(&listen).map(String::as_str).collect::<Vec<_>>().join(", ");
+        plan.place = places(connect.iter().chain(&listen));
         Ok(plan)
     }
 
@@ -125,6 +131,39 @@ impl Network {
         let port = self.rendezvous_port.or_else(from_environment).unwrap_or(RENDEZVOUS_PORT);
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
     }
+}
+
+/// A file is taken as it is but for `connect` and `listen`, which replace its endpoints, and for who tries again: that is us.
+fn from_file(path: PathBuf, connect: Vec<String>, listen: Vec<String>) -> Result<Plan, Error> {
+    let wrap = |reason: String| Error::Config { path: path.display().to_string(), reason };
+    // zenoh panics on a file name extension that is no UTF-8.
+    if path.extension().is_some_and(|extension| extension.to_str().is_none()) {
+        return Err(wrap("its name does not end in .json5".into()));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|e| wrap(e.to_string()))?;
+    let mut config = Config::from_file(&path).map_err(|e| wrap(reason(&e)))?;
+    for (key, endpoints) in [("connect/endpoints", &connect), ("listen/endpoints", &listen)] {
+        if !endpoints.is_empty() {
+            insert(&mut config, key, &json(endpoints)).map_err(wrap)?;
+        }
+    }
+    let dialled = config.get_json("connect/endpoints").unwrap_or_default();
+    let (dials, encrypts) = (dialled.contains('/'), dialled.contains("tls/"));
+    let one_link = config.get_json("mode").is_ok_and(|mode| mode == "\"client\"");
+    if one_link {
+        // Left to zenoh, opening might never return, and stopping would wait for it.
+        insert(&mut config, "connect/timeout_ms", "0").map_err(wrap)?;
+    }
+    let told =
+        if connect.is_empty() && listen.is_empty() { String::new() } else { format!("{}, and ", places(connect.iter().chain(&listen))) };
+    let place = format!("{told}what {} says", path.display());
+    let key = PlanKey { connect, listen, file: Some((path, text)), rendezvous: None };
+    Ok(Plan { key, config, one_link, rendezvous: None, place, dials, encrypts })
+}
+
+/// Endpoints in a user's words: without what follows `#`, which may name keys.
+fn places<'a>(endpoints: impl Iterator<Item = &'a String>) -> String {
+    endpoints.map(|endpoint| endpoint.split('#').next().unwrap_or_default()).collect::<Vec<_>>().join(", ")
 }
 
 /// The configuration of the meeting point at `address`.
@@ -207,7 +246,7 @@ mod tests {
         }
         let client = Network::default().plan_with(None).unwrap().config;
         let drop = "transport/link/tx/queue/congestion_control/drop";
-        assert_eq!(get(&client, drop), r#"{"wait_before_drop":5000000,"max_wait_before_drop_fragments":5000000}"#);
+        assert_eq!(get(&client, drop), r#"{"wait_before_drop":2500000,"max_wait_before_drop_fragments":1000000}"#);
     }
 
     #[test]

@@ -10,9 +10,11 @@
 
 mod chooser;
 mod config;
+mod echo;
 mod error;
 mod frame;
 mod history;
+mod hub;
 mod inbox;
 mod key;
 mod link;

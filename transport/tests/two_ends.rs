@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use common::proxy::Proxy;
 use common::*;
 use lic_transport::*;
 use zenoh::Wait;

@@ -1,9 +1,12 @@
 //! Senders, receivers and a line that can be cut, for tests over real zenoh on loopback.
+#![allow(dead_code)] // each test program uses its part
+
+pub mod proxy;
+pub mod sockets;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -94,9 +97,13 @@ impl Sender {
     }
 
     pub fn with_frames_of(bytes: usize, key: &str, network: &Network) -> Self {
+        Self::with(PublisherSettings::new(key), bytes, network)
+    }
+
+    pub fn with(settings: PublisherSettings, bytes: usize, network: &Network) -> Self {
         let reports = Arc::new(Reports::default());
         let told = reports.clone();
-        let publisher = Publisher::start(PublisherSettings::new(key), network, move |event| told.event(event)).unwrap();
+        let publisher = Publisher::start(settings, network, move |event| told.event(event)).unwrap();
         assert!(publisher.set_caps(CAPS));
         let publisher = Arc::new(publisher);
         let stop = Arc::new(AtomicBool::new(false));
@@ -204,70 +211,4 @@ impl Receiver {
     pub fn stats(&self) -> SubscriberStats {
         self.subscriber.stats()
     }
-}
-
-/// A TCP line to `127.0.0.1:target` that can be cut and frozen.
-pub struct Proxy {
-    pub port: u16,
-    frozen: Arc<AtomicBool>,
-    /// Bytes per second in each direction; 0: no limit.
-    rate: Arc<AtomicU32>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Proxy {
-    pub fn start(target: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let frozen = Arc::new(AtomicBool::new(false));
-        let rate = Arc::new(AtomicU32::new(0));
-        let open = Arc::new(Mutex::new(vec![]));
-        std::thread::spawn({
-            let (frozen, rate, open) = (frozen.clone(), rate.clone(), open.clone());
-            move || {
-                for near in listener.incoming().flatten() {
-                    let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { continue };
-                    open.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
-                    for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                        let (frozen, rate) = (frozen.clone(), rate.clone());
-                        std::thread::spawn(move || pump(from, to, &frozen, &rate));
-                    }
-                }
-            }
-        });
-        Self { port, frozen, rate, open }
-    }
-
-    pub fn cut(&self) {
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    pub fn limit(&self, bytes_per_second: u32) {
-        self.rate.store(bytes_per_second, Ordering::Relaxed);
-    }
-
-    pub fn freeze(&self, on: bool) {
-        self.frozen.store(on, Ordering::Relaxed);
-    }
-}
-
-fn pump(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool, rate: &AtomicU32) {
-    let mut buffer = [0; 4096];
-    loop {
-        while frozen.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        match from.read(&mut buffer) {
-            Ok(0) | Err(_) => break,
-            Ok(length) if to.write_all(&buffer[..length]).is_err() => break,
-            Ok(length) => {
-                if let Some(micros) = (length as u64 * 1_000_000).checked_div(rate.load(Ordering::Relaxed).into()) {
-                    std::thread::sleep(Duration::from_micros(micros));
-                }
-            }
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
 }
