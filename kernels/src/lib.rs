@@ -3,6 +3,7 @@
 
 pub mod depthwise;
 pub mod level;
+pub mod lite;
 pub mod linear;
 #[cfg(target_arch = "aarch64")]
 mod linear_neon;

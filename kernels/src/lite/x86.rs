@@ -1,0 +1,120 @@
+//! AVX2, AVX-VNNI and AVX-512 VNNI twins of [`Projection::row`](super::projection::Projection::row): lanes are outputs.
+
+use super::projection::{BLOCK, Band, Projection};
+use std::arch::x86_64::*;
+
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI; `band` and `out` are as `Projection::row` makes them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(crate) unsafe fn vnni(p: &Projection, band: &Band, out: &mut [i32]) {
+    // SAFETY: the caller's. As many patches at once as leave registers for their sums.
+    unsafe {
+        match band.blocks {
+            1 => vnni_blocks::<1, 8>(p, band, out),
+            2 => vnni_blocks::<2, 8>(p, band, out),
+            3 => vnni_blocks::<3, 8>(p, band, out),
+            4 => vnni_blocks::<4, 6>(p, band, out),
+            5 => vnni_blocks::<5, 5>(p, band, out),
+            6 => vnni_blocks::<6, 4>(p, band, out),
+            _ => unreachable!("more blocks than a pack may have"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`vnni`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn vnni_blocks<const B: usize, const PATCHES: usize>(p: &Projection, band: &Band, out: &mut [i32]) {
+    let (size, step, planes, outputs, packed) = p.shape();
+    let mut first = 0;
+    while first < band.columns {
+        let n = PATCHES.min(band.columns - first);
+        let mut sum = [[_mm512_setzero_si512(); B]; PATCHES];
+        // SAFETY: patch first + i lies in the band for i < n, and i is cut to n - 1; a line has size / 4 groups of taps with
+        // outputs * 4 weights each.
+        unsafe {
+            let at: [*const u8; PATCHES] = std::array::from_fn(|i| band.samples.as_ptr().add((first + i.min(n - 1)) * step));
+            let mut w = packed.as_ptr();
+            for line in 0..planes * size {
+                for k in 0..size / 4 {
+                    let weights: [__m512i; B] = std::array::from_fn(|b| _mm512_loadu_si512(w.add(64 * b) as *const __m512i));
+                    for i in 0..PATCHES {
+                        let four = _mm512_set1_epi32((at[i].add(line * band.width + 4 * k) as *const i32).read_unaligned());
+                        for b in 0..B {
+                            sum[i][b] = _mm512_dpbusd_epi32(sum[i][b], four, weights[b]);
+                        }
+                    }
+                    w = w.add(4 * outputs);
+                }
+            }
+            for i in 0..n {
+                for b in 0..B {
+                    _mm512_storeu_si512(out.as_mut_ptr().add((first + i) * outputs + b * BLOCK) as *mut __m512i, sum[i][b]);
+                }
+            }
+        }
+        first += n;
+    }
+}
+
+/// # Safety
+/// The processor has AVX-VNNI; `band` and `out` are as `Projection::row` makes them.
+#[target_feature(enable = "avx2,avxvnni")]
+pub(crate) unsafe fn avxvnni(p: &Projection, band: &Band, out: &mut [i32]) {
+    // SAFETY: the caller's; dpbusd takes u8 and i8 in this order and does not saturate.
+    unsafe { narrow(p, band, out, |sum, four, w| _mm256_dpbusd_avx_epi32(sum, four, w)) }
+}
+
+/// # Safety
+/// The processor has AVX2; `band` and `out` are as `Projection::row` makes them.
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn avx2(p: &Projection, band: &Band, out: &mut [i32]) {
+    // maddubs saturates at int16, so even and odd samples are taken apart and multiplied as int16.
+    // SAFETY: the caller's.
+    unsafe {
+        narrow(p, band, out, |sum, four, w| {
+            let even = _mm256_madd_epi16(_mm256_and_si256(four, _mm256_set1_epi16(255)), _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w)));
+            let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(four), _mm256_srai_epi16::<8>(w));
+            _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
+        })
+    }
+}
+
+/// Half a block by four patches at a time.
+///
+/// # Safety
+/// As [`avx2`].
+#[inline(always)]
+unsafe fn narrow(p: &Projection, band: &Band, out: &mut [i32], dot: impl Fn(__m256i, __m256i, __m256i) -> __m256i) {
+    const PATCHES: usize = 4;
+    let (size, step, planes, outputs, packed) = p.shape();
+    let mut first = 0;
+    while first < band.columns {
+        let n = PATCHES.min(band.columns - first);
+        for b in 0..band.blocks {
+            // SAFETY: as in vnni_blocks.
+            unsafe {
+                let mut sum = [[_mm256_setzero_si256(); 2]; PATCHES];
+                let at: [*const u8; PATCHES] = std::array::from_fn(|i| band.samples.as_ptr().add((first + i.min(n - 1)) * step));
+                let mut w = packed.as_ptr().add(64 * b);
+                for line in 0..planes * size {
+                    for k in 0..size / 4 {
+                        let (w0, w1) = (_mm256_loadu_si256(w as *const __m256i), _mm256_loadu_si256(w.add(32) as *const __m256i));
+                        for i in 0..PATCHES {
+                            let four = _mm256_set1_epi32((at[i].add(line * band.width + 4 * k) as *const i32).read_unaligned());
+                            sum[i][0] = dot(sum[i][0], four, w0);
+                            sum[i][1] = dot(sum[i][1], four, w1);
+                        }
+                        w = w.add(4 * outputs);
+                    }
+                }
+                for i in 0..n {
+                    let to = out.as_mut_ptr().add((first + i) * outputs + b * BLOCK);
+                    _mm256_storeu_si256(to as *mut __m256i, sum[i][0]);
+                    _mm256_storeu_si256(to.add(8) as *mut __m256i, sum[i][1]);
+                }
+            }
+        }
+        first += n;
+    }
+}
