@@ -1,6 +1,6 @@
 """What the lite networks reach on pictures: bits a pixel by LitePrior (an estimate; no file is written) and RGB PSNR, beside JPEG.
 
-lite_eval.py CHECKPOINT [val|eval] [EVERY]   every EVERY-th picture of val_images and clips, or the Kodak pictures of eval_images
+lite_eval.py CHECKPOINT val|FOLDER [EVERY]   every EVERY-th picture of the packed validation set, or of a folder's kodim*.png
 """
 import io
 import sys
@@ -39,8 +39,7 @@ def pictures(which, every=1):
     if which == "val":
         found = [p.numpy() for p in torch.load(RUNS / "data/pictures_val.pt")][::every]
     else:
-        root = Path(__file__).parent / "../../../../work/shared/data/eval_images"
-        found = [np.asarray(Image.open(f).convert("RGB")) for f in sorted(root.glob("kodim*.png"))][::every]
+        found = [np.asarray(Image.open(f).convert("RGB")) for f in sorted(Path(which).glob("kodim*.png"))][::every]
     return [np.ascontiguousarray(p[: p.shape[0] // 16 * 16, : p.shape[1] // 16 * 16]) for p in found]
 
 

@@ -1,6 +1,6 @@
-"""The lite pack's entropy model (codec/BITSTREAM.md, section Lite): fits its tables to latents of training pictures and clips.
+"""The lite pack's sensor in integers and its entropy model (codec/BITSTREAM.md, section Lite), fitted to latents of training pictures and clips.
 
-lite_tables.py CHECKPOINT OUT [--minutes N]   writes OUT, a safetensors file; prints what validation latents cost, beside JPEG-LS
+lite_tables.py CHECKPOINT OUT [--steps N]   writes OUT, the pack's lite.safetensors; prints what validation latents cost, beside JPEG-LS
 
 A position (16x16 pixels) is coded as intra (t = y) or inter (t = y - reference). s = t, less a mean predicted from the four decoded
 neighbours in group 0. n groups are coded, the last of them not all zero. Each s is Laplace-like with a mean absolute value that is
@@ -25,7 +25,7 @@ M, STEPS = GROUPS * GROUP, 64
 LEVELS, PER_OCTAVE, LOWEST, ONE = 48, 4, 7, 4096  # level = 4 * (log2(acc) - 7), acc in 1/4096
 LIMIT = 15  # |s| above it is an escape
 PROB_BITS = 14
-COST = torch.tensor([0, 8, 12, 15, 17, 19, 20, 21, 22, 23, 24, 24, 25, 25, 26, 26]).float()  # of a magnitude, in quarter bits: chooses the mode
+COST = torch.tensor([0, 8, 12, 15, 17, 17, 20, 20, 22, 22, 22, 22, 24, 24, 24, 24]).float()  # of a magnitude, in quarter bits: chooses the mode
 
 
 def sums(a):
@@ -285,6 +285,30 @@ def validate(nets, net, freq, maps):
             print(f"clips, hold {threshold}, step {step}: {ours * 8 / px:.4f} bpp, JPEG-LS {theirs * 8 / px:.4f}: {100 * (ours / theirs - 1):+.1f}%", flush=True)
 
 
+@torch.no_grad()
+def sensor(net):
+    """Projections in int8, the gains that belong to them, and what synthesis takes for a latent of 1."""
+    out, units = {}, []
+    for name, conv in (("luma", net.luma), ("chroma", net.chroma)):
+        w = conv.weight
+        unit = w.abs().amax((1, 2, 3), keepdim=True) / 127
+        k = (w / unit).round()
+        for i in range(len(w)):  # what rounding does to the sum would leak brightness into every channel
+            for p in range(w.shape[1]):
+                exact, whole = (w[i, p] / unit[i]).flatten(), k[i, p].flatten()
+                off = int((exact.sum() - whole.sum()).round())
+                rest = (exact - whole) * (1 if off > 0 else -1)
+                whole[rest.topk(abs(off)).indices] += 1 if off > 0 else -1
+                k[i, p] = whole.view_as(w[i, p]).clamp(-127, 127)
+        out[name] = k.to(torch.int8)
+        units.append(unit.flatten())
+    q = torch.arange(STEPS) / (STEPS - 1) * (KNOTS - 1)
+    gain = torch.empty(STEPS, M)
+    gain[:, net.order] = torch.exp(knots(net.genc, q))[:, :, 0, 0]
+    unit = torch.exp(knots(net.gdec, q))[:, :, 0, 0]
+    return out | {"gain": gain * torch.cat(units), "unit": (unit * 65536).round().clamp(1, (1 << 20) - 1).to(torch.int32)}
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("checkpoint")
@@ -303,7 +327,7 @@ def main():
         h, maps, _ = histograms(nets, [data.random(i % 2 == 1) for i in range(800)])
         freq = probabilities(h)
         validate(nets, net, freq, maps)
-    out = {"freq": freq.to(torch.int16), "map.none": normalise(maps[0, :, : GROUPS + 1] + 0.5, 32768).to(torch.int32), "map.latent": normalise(maps[1, :16] + 0.5, 32768).to(torch.int32)}
+    out = sensor(net) | {"freq": freq.to(torch.int16), "map.none": normalise(maps[0, :, : GROUPS + 1] + 0.5, 32768).to(torch.int32), "map.latent": normalise(maps[1, :16] + 0.5, 32768).to(torch.int32)}
     for name, n in zip(("intra", "inter"), nets):
         floor, cnt, own, near, here = (w.to(torch.int16) for w in integers(n))
         out |= {f"{name}.floor": floor, f"{name}.count": cnt, f"{name}.own": own, f"{name}.near": near, f"{name}.here": here}

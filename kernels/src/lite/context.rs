@@ -29,8 +29,8 @@ pub struct Weights {
     own: Vec<f32>,
     /// `[GROUPS][SUMS][GROUP]`
     sums: Vec<f32>,
-    /// `[4 * GROUP][GROUP]`, by neighbour (left, above, above left, above right) and its channel.
-    mean: Vec<i32>,
+    /// `[2 * GROUP][GROUP][2]`: pairs of what is around (left, above, above left, above right; their channels), then output.
+    pub(super) mean: Vec<i16>,
 }
 
 impl Weights {
@@ -62,7 +62,8 @@ impl Weights {
                 set(2 * GROUPS + k, if k < c / GROUP { here[c * GROUPS + k] } else { 0 });
             }
         }
-        let mean = (0..4 * GROUP * GROUP).map(|i| mean[i % GROUP * 4 * GROUP + i / GROUP] as i32).collect();
+        let pair = |i: usize| mean[i / 2 % GROUP * 4 * GROUP + i / (2 * GROUP) * 2 + i % 2] as i16;
+        let mean = (0..4 * GROUP * GROUP).map(pair).collect();
         Some(Weights { floor: float(floor), count: float(count), own: float(own), sums, mean })
     }
 }
@@ -144,11 +145,13 @@ pub fn code_row(level: Level, tables: &Contexts, row: &mut Row, lines: &mut Line
     let n = row.latents.len() / CHANNELS;
     assert!(row.latents.len() == n * CHANNELS && lines.this.sums.len() == (n + 2) * GROUPS && lines.above.sums.len() == (n + 2) * GROUPS);
     assert!(row.reference.is_none_or(|r| r.len() == row.latents.len()) && row.step < STEPS && row.groups <= GROUPS);
-    for_each_level!(level, code_generic(tables: &Contexts, row: &mut Row, lines: &mut Lines, out: &mut Symbols))
+    // Compiled for AVX-512 it is slower than for AVX2.
+    let compiled = if level == Level::Vnni { Level::Avx2 } else { level };
+    for_each_level!(compiled, code_generic(level: Level, tables: &Contexts, row: &mut Row, lines: &mut Lines, out: &mut Symbols))
 }
 
 #[inline(always)]
-fn code_generic(tables: &Contexts, row: &mut Row, lines: &mut Lines, out: &mut Symbols) {
+fn code_generic(level: Level, tables: &Contexts, row: &mut Row, lines: &mut Lines, out: &mut Symbols) {
     let columns = row.latents.len() / CHANNELS;
     let none = [0i8; CHANNELS];
     for x in 0..columns {
@@ -161,7 +164,6 @@ fn code_generic(tables: &Contexts, row: &mut Row, lines: &mut Lines, out: &mut S
             s[c] = y[c] as i16;
         }
         set_near(&mut lines.this.near[0], x, &s);
-        subtract_mean(&tables.intra, lines, 0, x, &mut s);
         let mut inter = false;
         if row.reference.is_some() {
             let mut d = [0i16; CHANNELS];
@@ -170,12 +172,18 @@ fn code_generic(tables: &Contexts, row: &mut Row, lines: &mut Lines, out: &mut S
             }
             d[coded..].fill(0);
             set_near(&mut lines.this.near[1], x, &d);
-            subtract_mean(&tables.inter, lines, 1, x, &mut d);
-            inter = cost(&d) <= cost(&s);
+            subtract_mean(level, &tables.inter, lines, 1, x, &mut d);
+            let of_inter = cost(&d);
+            inter = of_inter == 0 || {
+                subtract_mean(level, &tables.intra, lines, 0, x, &mut s);
+                of_inter <= cost(&s)
+            };
             if inter {
                 s = d;
                 y[coded..].copy_from_slice(&r[coded..]);
             }
+        } else {
+            subtract_mean(level, &tables.intra, lines, 0, x, &mut s);
         }
         let n = (0..row.groups).rev().find(|&g| s[g * GROUP..][..GROUP].iter().fold(0, |a, &v| a | v) != 0).map_or(0, |g| g + 1);
         out.maps.push((n + if inter { GROUPS + 1 } else { 0 }) as u8);
@@ -225,23 +233,40 @@ fn set_near(near: &mut [i16], x: usize, t: &[i16; CHANNELS]) {
 
 /// The mean of group 0 of position x.
 #[inline(always)]
-fn mean(w: &Weights, lines: &Lines, mode: usize, x: usize) -> [i16; GROUP] {
+fn mean(level: Level, w: &Weights, lines: &Lines, mode: usize, x: usize) -> [i16; GROUP] {
     let (this, above) = (&lines.this.near[mode], &lines.above.near[mode]);
-    let mut sum = [32i32; GROUP];
-    for (k, near) in [&this[x * GROUP..], &above[(x + 1) * GROUP..], &above[x * GROUP..], &above[(x + 2) * GROUP..]].into_iter().enumerate() {
-        for (i, &v) in near[..GROUP].iter().enumerate() {
-            let w = &w.mean[(k * GROUP + i) * GROUP..][..GROUP];
-            for j in 0..GROUP {
-                sum[j] += w[j] * v as i32;
-            }
+    let mut around = [0i16; 4 * GROUP];
+    for (to, from) in around.chunks_exact_mut(GROUP).zip([&this[x * GROUP..], &above[(x + 1) * GROUP..], &above[x * GROUP..], &above[(x + 2) * GROUP..]]) {
+        to.copy_from_slice(&from[..GROUP]);
+    }
+    if around.iter().fold(0, |a, v| a | v) == 0 {
+        return [0; GROUP];
+    }
+    let sum = match level {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: Level::available() and best() give this level only where the processor has the instructions.
+        Level::Vnni => unsafe { super::x86::products_vnni(&w.mean, &around) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2 | Level::AvxVnni => unsafe { super::x86::products_avx2(&w.mean, &around) },
+        _ => products(&w.mean, &around),
+    };
+    sum.map(|s| ((s + 32) >> 6).clamp(-255, 255) as i16)
+}
+
+fn products(w: &[i16], around: &[i16; 4 * GROUP]) -> [i32; GROUP] {
+    let mut sum = [0; GROUP];
+    for (pair, w) in around.chunks_exact(2).zip(w.chunks_exact(2 * GROUP)) {
+        for (sum, w) in sum.iter_mut().zip(w.chunks_exact(2)) {
+            *sum += pair[0] as i32 * w[0] as i32 + pair[1] as i32 * w[1] as i32;
         }
     }
-    sum.map(|s| (s >> 6).clamp(-255, 255) as i16)
+    sum
 }
 
 #[inline(always)]
-fn subtract_mean(w: &Weights, lines: &Lines, mode: usize, x: usize, s: &mut [i16; CHANNELS]) {
-    let m = mean(w, lines, mode, x);
+fn subtract_mean(level: Level, w: &Weights, lines: &Lines, mode: usize, x: usize, s: &mut [i16; CHANNELS]) {
+    let m = mean(level, w, lines, mode, x);
     for c in 0..GROUP {
         s[c] -= m[c];
     }
@@ -327,7 +352,7 @@ pub fn decode_position(
     let r = reference.unwrap_or(&none);
     let weights = if p.inter { &tables.inter } else { &tables.intra };
     let mut t = [0i16; CHANNELS];
-    t[..GROUP].copy_from_slice(&mean(weights, lines, p.inter as usize, p.x));
+    t[..GROUP].copy_from_slice(&mean(Level::Scalar, weights, lines, p.inter as usize, p.x));
     for g in 0..p.n {
         let (levels, class) = (levels(weights, lines, r, p, g), class(p, g));
         let mut s = [0i16; GROUP];

@@ -8,6 +8,9 @@ const RANGE: f32 = 127.5;
 /// |v| below which a latent is 0; every interval is shifted alike.
 const DEAD_ZONE: f32 = 0.6;
 
+/// From here on floats are whole numbers.
+const ROUND: f32 = 12582912.0;
+
 /// v = (sum - offset) * scale, channel by channel, those of luma first.
 #[derive(Clone, Debug)]
 pub struct Scale {
@@ -59,9 +62,11 @@ fn generic(scale: &Scale, row: &Row, out: &mut [i8]) {
         let coded = row.groups * GROUP;
         for c in 0..CHANNELS {
             let (v, r) = (grouped[c], reference[c] as f32);
-            let magnitude = (v.abs() + (1.0 - DEAD_ZONE)) as i32 as f32;
-            let y = magnitude.copysign(v);
-            out[c] = if (v - r).abs() < hold { r } else { y } as i32 as i8;
+            // Adding 1.5 * 2^23 leaves the rounded number in the low bits.
+            let magnitude = (v.abs() + (0.5 - DEAD_ZONE) + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+            let sign = v.to_bits() as i32 >> 31;
+            let y = (magnitude ^ sign) - sign;
+            out[c] = if (v - r).abs() < hold { reference[c] } else { y as i8 };
         }
         out[coded..].fill(0);
     }
@@ -107,9 +112,9 @@ mod tests {
             quantise(Level::Scalar, &scale, &row, &mut expect);
             if reference.is_none() {
                 let v = compand((luma[96 + 13] as f32 - 39.0) * 0.014); // position 1, group 1, second of luma
-                assert_eq!(expect[CHANNELS + 17] as i32, (v.signum() * (v.abs() + 0.4).floor()) as i32);
+                assert_eq!(expect[CHANNELS + 17] as i32, (v.signum() * (v.abs() - 0.1).round()) as i32);
                 let v = compand((chroma[32 + 5] as f32 - 303.0) * 0.102); // its second of chroma
-                assert_eq!(expect[CHANNELS + 16 + 13] as i32, (v.signum() * (v.abs() + 0.4).floor()) as i32);
+                assert_eq!(expect[CHANNELS + 16 + 13] as i32, (v.signum() * (v.abs() - 0.1).round()) as i32);
             }
             assert!(expect.chunks_exact(CHANNELS).all(|p| p[groups * GROUP..].iter().all(|&v| v == 0)));
             for level in Level::available() {

@@ -14,9 +14,25 @@ pub(crate) unsafe fn vnni(p: &Projection, band: &Band, out: &mut [i32]) {
             2 => vnni_blocks::<2, 8>(p, band, out),
             3 => vnni_blocks::<3, 8>(p, band, out),
             4 => vnni_blocks::<4, 6>(p, band, out),
-            5 => vnni_blocks::<5, 5>(p, band, out),
-            6 => vnni_blocks::<6, 4>(p, band, out),
-            _ => unreachable!("more blocks than a pack may have"),
+            blocks => {
+                // Half the weights at a time stay in the first cache.
+                vnni_blocks::<3, 8>(p, band, out);
+                vnni_some(p, band, out, 3, blocks - 3);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`vnni`], and `first + n` blocks are within the projection.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn vnni_some(p: &Projection, band: &Band, out: &mut [i32], first: usize, n: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        match n {
+            2 => vnni_from::<2, 8>(p, band, out, first),
+            3 => vnni_from::<3, 8>(p, band, out, first),
+            _ => unreachable!("more blocks than a pack has"),
         }
     }
 }
@@ -25,6 +41,16 @@ pub(crate) unsafe fn vnni(p: &Projection, band: &Band, out: &mut [i32]) {
 /// As [`vnni`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn vnni_blocks<const B: usize, const PATCHES: usize>(p: &Projection, band: &Band, out: &mut [i32]) {
+    // SAFETY: the caller's.
+    unsafe { vnni_from::<B, PATCHES>(p, band, out, 0) }
+}
+
+/// B blocks from `block` on.
+///
+/// # Safety
+/// As [`vnni`]; block + B blocks are within the projection.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn vnni_from<const B: usize, const PATCHES: usize>(p: &Projection, band: &Band, out: &mut [i32], block: usize) {
     let (size, step, planes, outputs, packed) = p.shape();
     let mut first = 0;
     while first < band.columns {
@@ -34,7 +60,7 @@ unsafe fn vnni_blocks<const B: usize, const PATCHES: usize>(p: &Projection, band
         // outputs * 4 weights each.
         unsafe {
             let at: [*const u8; PATCHES] = std::array::from_fn(|i| band.samples.as_ptr().add((first + i.min(n - 1)) * step));
-            let mut w = packed.as_ptr();
+            let mut w = packed.as_ptr().add(64 * block);
             for line in 0..planes * size {
                 for k in 0..size / 4 {
                     let weights: [__m512i; B] = std::array::from_fn(|b| _mm512_loadu_si512(w.add(64 * b) as *const __m512i));
@@ -49,7 +75,7 @@ unsafe fn vnni_blocks<const B: usize, const PATCHES: usize>(p: &Projection, band
             }
             for i in 0..n {
                 for b in 0..B {
-                    _mm512_storeu_si512(out.as_mut_ptr().add((first + i) * outputs + b * BLOCK) as *mut __m512i, sum[i][b]);
+                    _mm512_storeu_si512(out.as_mut_ptr().add((first + i) * outputs + (block + b) * BLOCK) as *mut __m512i, sum[i][b]);
                 }
             }
         }
@@ -117,4 +143,50 @@ unsafe fn narrow(p: &Projection, band: &Band, out: &mut [i32], dot: impl Fn(__m2
         }
         first += n;
     }
+}
+
+/// Sums of pairs times weights `[32][16][2]`.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(crate) unsafe fn products_vnni(w: &[i16], around: &[i16; 64]) -> [i32; 16] {
+    assert!(w.len() == 1024);
+    let mut sum = [_mm512_setzero_si512(); 4];
+    let mut out = [0; 16];
+    // SAFETY: 32 pairs of the 64 values, 32 weights each; out is 64 bytes.
+    unsafe {
+        for k in 0..32 {
+            let pair = _mm512_set1_epi32((around.as_ptr().add(2 * k) as *const i32).read_unaligned());
+            sum[k % 4] = _mm512_dpwssd_epi32(sum[k % 4], pair, _mm512_loadu_si512(w.as_ptr().add(32 * k) as *const __m512i));
+        }
+        let total = _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3]));
+        _mm512_storeu_si512(out.as_mut_ptr() as *mut __m512i, total);
+    }
+    out
+}
+
+/// As [`products_vnni`].
+///
+/// # Safety
+/// The processor has AVX2.
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn products_avx2(w: &[i16], around: &[i16; 64]) -> [i32; 16] {
+    assert!(w.len() == 1024);
+    let mut sum = [_mm256_setzero_si256(); 2];
+    let mut out = [0; 16];
+    // SAFETY: as in products_vnni.
+    unsafe {
+        for k in 0..32 {
+            let pair = _mm256_set1_epi32((around.as_ptr().add(2 * k) as *const i32).read_unaligned());
+            for i in 0..2 {
+                let w = _mm256_loadu_si256(w.as_ptr().add(32 * k + 16 * i) as *const __m256i);
+                sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pair, w));
+            }
+        }
+        for i in 0..2 {
+            _mm256_storeu_si256(out.as_mut_ptr().add(8 * i) as *mut __m256i, sum[i]);
+        }
+    }
+    out
 }

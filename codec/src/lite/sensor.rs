@@ -1,0 +1,74 @@
+//! The sensor: planes -> latents.
+
+use super::{CHANNELS, GROUPS, Lite};
+use lic_kernels::Level;
+use lic_kernels::lite::projection::{Samples, Scratch};
+use lic_kernels::lite::quantise::{Row, Scale, quantise};
+use lic_kernels::lite::{LUMA, STEPS};
+use std::sync::Arc;
+
+/// Where |v - y| is below this, a latent stays at its reference: a static camera's noise codes nothing.
+const HOLD: f32 = 0.7;
+const OF_LUMA: usize = GROUPS * LUMA;
+
+/// One 4:2:0 picture.
+pub struct Picture<'a> {
+    pub y: Samples<'a>,
+    pub uv: [Samples<'a>; 2],
+    pub full_range: bool,
+}
+
+/// Computes latents; keeps its buffers between pictures.
+pub struct Sensor {
+    lite: Arc<Lite>,
+    level: Level,
+    luma: Vec<i32>,
+    chroma: Vec<i32>,
+    scratch: Scratch,
+    /// Of the step and range used last.
+    scale: Option<(usize, bool, Box<Scale>)>,
+}
+
+impl Sensor {
+    pub fn new(lite: Arc<Lite>, level: Level) -> Sensor {
+        Sensor { lite, level, luma: vec![], chroma: vec![], scratch: Scratch::default(), scale: None }
+    }
+
+    /// Latents of the first `groups` groups (the rest 0), CHANNELS a position; `reference`: those of kind `latent`'s reference,
+    /// which hold the ones that hardly moved.
+    pub fn latents(&mut self, p: &Picture, step: usize, groups: usize, reference: Option<&[i8]>, out: &mut Vec<i8>) {
+        assert!(step < STEPS && (1..=GROUPS).contains(&groups));
+        let (columns, rows) = (p.y.width.div_ceil(16), p.y.height.div_ceil(16));
+        let scale = match self.scale.take() {
+            Some((s, f, scale)) if (s, f) == (step, p.full_range) => scale,
+            _ => Box::new(self.scale_of(step, p.full_range)),
+        };
+        let row = columns * CHANNELS;
+        out.resize(rows * row, 0);
+        self.luma.resize(columns * OF_LUMA, 0);
+        self.chroma.resize(columns * (CHANNELS - OF_LUMA), 0);
+        let (luma_blocks, chroma_blocks) = ((groups * LUMA).div_ceil(16), (groups * (16 - LUMA)).div_ceil(16));
+        for (y, out) in out.chunks_exact_mut(row).enumerate() {
+            self.lite.luma.row(self.level, &[p.y], y, columns, luma_blocks, &mut self.scratch, &mut self.luma);
+            self.lite.chroma.row(self.level, &p.uv, y, columns, chroma_blocks, &mut self.scratch, &mut self.chroma);
+            let reference = reference.map(|r| &r[y * row..][..row]);
+            quantise(self.level, &scale, &Row { luma: &self.luma, chroma: &self.chroma, groups, reference, hold: HOLD }, out);
+        }
+        self.scale = Some((step, p.full_range, scale));
+    }
+
+    fn scale_of(&self, step: usize, full: bool) -> Scale {
+        // Samples count from the middle of their nominal range, in units of that range.
+        let (y_middle, y_range, c_range) = if full { (127.5, 255.0, 255.0) } else { (125.5, 219.0, 224.0) };
+        let gain = &self.lite.gain[step * CHANNELS..][..CHANNELS];
+        let (mut scale, mut offset) = ([0.0; CHANNELS], [0.0; CHANNELS]);
+        for c in 0..CHANNELS {
+            let (middle, range, sum) = match c.checked_sub(OF_LUMA) {
+                None => (y_middle, y_range, self.lite.luma.sum[c]),
+                Some(c) => (128.0, c_range, self.lite.chroma.sum[c]),
+            };
+            (scale[c], offset[c]) = (gain[c] / range, middle * sum as f32);
+        }
+        Scale { scale, offset }
+    }
+}
