@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lite bench TABLES WIDTH HEIGHT IN.yuv [step=8] [groups=8] [gop=1] [rounds=3]   speed by stage on one core, bytes; every frame is decoded and compared
-//! lite code TABLES WIDTH HEIGHT IN.yuv OUT.f32 [step=8] [groups=8] [gop=1]       bytes a frame; what synthesis takes, as float32 [frame][position][channel]
+//! lite code TABLES WIDTH HEIGHT IN.yuv OUT.i8 [step=8] [groups=8] [gop=1]        bytes a frame; latents, int8 [frame][position][channel]
 //! ```
 //! gop: frames from one of kind none to the next, the others of kind latent; TABLES: a lite.safetensors.
 
@@ -28,7 +28,7 @@ fn picture(frame: &[u8], w: usize, h: usize) -> Picture<'_> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let usage = "usage: lite bench|code TABLES WIDTH HEIGHT IN.yuv [OUT.f32] [name=value...]";
+    let usage = "usage: lite bench|code TABLES WIDTH HEIGHT IN.yuv [OUT.i8] [name=value...]";
     let [what, tables, w, h, from, ..] = &args[..] else { return Err(usage.into()) };
     let (w, h): (usize, usize) = (w.parse()?, h.parse()?);
     let (step, groups, gop) = (option(&args, "step", 8)?, option(&args, "groups", 8)?, option(&args, "gop", 1)?);
@@ -54,14 +54,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut payload = vec![];
             encode(&lite, level, &slice, &mut latents, &mut scratch, &mut payload);
             best[i].1 = t.elapsed().min(best[i].1);
-            if decode(&lite, &slice, rows, &payload)? != latents {
+            if decode(&lite, &slice, rows, &payload)?.0 != latents {
                 return Err(format!("frame {i} does not decode to what was coded").into());
             }
             bytes.push(payload.len());
             if let Some(out) = &mut out {
-                let mut x = vec![];
-                lite.synthesis_input(step, &latents, &mut x);
-                out.write_all(&x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
+                out.write_all(&latents.iter().map(|&v| v as u8).collect::<Vec<u8>>())?;
             }
             held.clone_from(&latents);
         }

@@ -6,13 +6,12 @@
 
 mod map;
 mod rans4;
-mod rescale;
 mod sensor;
 mod slice;
 mod tables;
+mod values;
 
 pub use lic_kernels::lite::{CHANNELS, GROUPS, STEPS, projection::Samples};
-pub use rescale::rescale;
 pub use sensor::{Picture, Sensor};
 pub use slice::{Scratch, Slice, decode, encode};
 pub use tables::Lite;

@@ -32,8 +32,8 @@ fn check(latents: &[i8]) -> u32 {
     crc32c::crc32c(&bytes)
 }
 
-/// Codes `latents` (positions in raster order), which become what the decoder will hold.
-pub fn encode(lite: &Lite, level: Level, slice: &Slice, latents: &mut [i8], scratch: &mut Scratch, out: &mut Vec<u8>) {
+/// Codes `latents` (positions in raster order), which become what the decoder will hold; result: which positions are inter.
+pub fn encode(lite: &Lite, level: Level, slice: &Slice, latents: &mut [i8], scratch: &mut Scratch, out: &mut Vec<u8>) -> Vec<bool> {
     let symbols = &mut scratch.symbols;
     symbols.maps.clear();
     symbols.entries.clear();
@@ -59,10 +59,11 @@ pub fn encode(lite: &Lite, level: Level, slice: &Slice, latents: &mut [i8], scra
     if !symbols.entries.is_empty() {
         lite.histograms.encode(&symbols.entries, out);
     }
+    symbols.maps.iter().map(|&m| m as usize >= COUNTS).collect()
 }
 
-/// The latents of `rows` rows that [`encode`] coded.
-pub fn decode(lite: &Lite, slice: &Slice, rows: usize, payload: &[u8]) -> Result<Vec<i8>> {
+/// The latents of `rows` rows that [`encode`] coded, and which positions are inter.
+pub fn decode(lite: &Lite, slice: &Slice, rows: usize, payload: &[u8]) -> Result<(Vec<i8>, Vec<bool>)> {
     let damaged = || Error::Damaged("a slice of a lite pack does not decode".into());
     let (maps, rest) = length(payload).ok_or_else(damaged)?;
     let (escapes, rest) = length(rest).ok_or_else(damaged)?;
@@ -70,7 +71,7 @@ pub fn decode(lite: &Lite, slice: &Slice, rows: usize, payload: &[u8]) -> Result
     let (escapes, symbols) = rest.split_at_checked(escapes).ok_or_else(damaged)?;
     let mut map = Map::new(if slice.reference.is_some() { &lite.map_latent } else { &lite.map_none }, slice.columns);
     let (mut maps, mut coder, mut escapes) = (RansDecoder::new(maps), Decoder4::new(&lite.histograms, symbols), Bits { data: escapes, at: 0 });
-    let (mut out, mut any) = (vec![0i8; slice.columns * rows * CHANNELS], false);
+    let (mut out, mut inters, mut any) = (vec![0i8; slice.columns * rows * CHANNELS], vec![], false);
     let mut lines = Lines::default();
     lines.begin(slice.columns);
     for (i, y) in out.chunks_exact_mut(CHANNELS).enumerate() {
@@ -80,6 +81,7 @@ pub fn decode(lite: &Lite, slice: &Slice, rows: usize, payload: &[u8]) -> Result
             return Err(damaged());
         }
         any |= n > 0;
+        inters.push(inter);
         let reference = slice.reference.map(|r| r[i * CHANNELS..][..CHANNELS].try_into().expect("whole"));
         let y: &mut [i8; CHANNELS] = y.try_into().expect("whole");
         decode_position(&lite.contexts, Position { x, n, inter, step: slice.step }, reference, &mut lines, y, |class, level| {
@@ -91,7 +93,7 @@ pub fn decode(lite: &Lite, slice: &Slice, rows: usize, payload: &[u8]) -> Result
         }
     }
     let whole = maps.finish(check(&out)) && if any { coder.finish() } else { symbols.is_empty() } && escapes.finish();
-    if whole { Ok(out) } else { Err(damaged()) }
+    if whole { Ok((out, inters)) } else { Err(damaged()) }
 }
 
 /// A varint, and what follows it.

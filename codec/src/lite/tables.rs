@@ -60,17 +60,6 @@ impl Lite {
             map_latent: map("map.latent", true)?,
         })
     }
-
-    /// What synthesis takes: `latents` (int8, CHANNELS a position) at `step`, decompanded, in units of the picture.
-    pub fn synthesis_input(&self, step: usize, latents: &[i8], out: &mut Vec<f32>) {
-        let unit = &self.unit[step * CHANNELS..][..CHANNELS];
-        let values: Vec<f32> = (0..=127).map(|k| super::rescale::decompand(k as f64) as f32).collect();
-        out.clear();
-        out.extend(latents.iter().enumerate().map(|(i, &y)| {
-            let v = values[(y.unsigned_abs() as usize).min(127)] * (unit[i % CHANNELS] as f32 / 65536.0);
-            if y < 0 { -v } else { v }
-        }));
-    }
 }
 
 impl std::fmt::Debug for Lite {
