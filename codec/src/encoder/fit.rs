@@ -99,7 +99,7 @@ impl Encoder {
     pub(super) fn fineness(&self, rung: Rung) -> Fineness {
         if self.pack.lite.is_some() {
             // Bits have no price there: below step 0 groups are cut, evenly.
-            let groups = ((rung.0 + 1) * GROUPS as u8).div_ceil(BELOW + 1).min(GROUPS as u8);
+            let groups = ((rung.0 as usize + 1) * GROUPS).div_ceil(BELOW as usize + 1).min(GROUPS) as u8;
             return Fineness { groups, price: 1.0, ..rung.fineness() };
         }
         if rung.0 < BELOW { rung.fineness() } else { regions::finer(rung.fineness(), &self.weights, self.pack.prior()) }
