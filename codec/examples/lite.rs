@@ -23,7 +23,7 @@ fn option(args: &[String], name: &str, default: usize) -> Result<usize, String> 
 fn picture(frame: &[u8], w: usize, h: usize) -> Picture<'_> {
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     let chroma = |i: usize| Samples { data: &frame[w * h + i * cw * ch..], stride: cw, width: cw, height: ch };
-    Picture { y: Samples { data: frame, stride: w, width: w, height: h }, uv: [chroma(0), chroma(1)], full_range: false }
+    Picture { y: Samples { data: frame, stride: w, width: w, height: h }, uv: [chroma(0), chroma(1)] }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

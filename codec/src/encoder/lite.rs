@@ -28,8 +28,7 @@ impl Encoder {
         let p = &self.planes;
         let samples = |data, width, height| Samples { data, stride: width, width, height };
         let chroma = |data| samples(data, p.width / 2, p.height / 2);
-        let full_range = self.info.colour.full_range;
-        let picture = Picture { y: samples(&p.y, p.width, p.height), uv: [chroma(&p.u), chroma(&p.v)], full_range };
+        let picture = Picture { y: samples(&p.y, p.width, p.height), uv: [chroma(&p.u), chroma(&p.v)] };
         let reference = self.lite_reference(work, fine);
         let mut y = vec![];
         state.sensor.latents(&picture, fine.step as usize, fine.groups as usize, reference.as_deref(), &mut y);

@@ -15,7 +15,6 @@ const OF_LUMA: usize = GROUPS * LUMA;
 pub struct Picture<'a> {
     pub y: Samples<'a>,
     pub uv: [Samples<'a>; 2],
-    pub full_range: bool,
 }
 
 /// Computes latents; keeps its buffers between pictures.
@@ -25,8 +24,8 @@ pub struct Sensor {
     luma: Vec<i32>,
     chroma: Vec<i32>,
     scratch: Scratch,
-    /// Of the step and range used last.
-    scale: Option<(usize, bool, Box<Scale>)>,
+    /// Of the step used last.
+    scale: Option<(usize, Box<Scale>)>,
 }
 
 impl Sensor {
@@ -40,8 +39,8 @@ impl Sensor {
         assert!(step < STEPS && (1..=GROUPS).contains(&groups));
         let (columns, rows) = (p.y.width.div_ceil(16), p.y.height.div_ceil(16));
         let scale = match self.scale.take() {
-            Some((s, f, scale)) if (s, f) == (step, p.full_range) => scale,
-            _ => Box::new(self.scale_of(step, p.full_range)),
+            Some((s, scale)) if s == step => scale,
+            _ => Box::new(self.scale_of(step)),
         };
         let row = columns * CHANNELS;
         out.resize(rows * row, 0);
@@ -54,18 +53,17 @@ impl Sensor {
             let reference = reference.map(|r| &r[y * row..][..row]);
             quantise(self.level, &scale, &Row { luma: &self.luma, chroma: &self.chroma, groups, reference, hold: HOLD }, out);
         }
-        self.scale = Some((step, p.full_range, scale));
+        self.scale = Some((step, scale));
     }
 
-    fn scale_of(&self, step: usize, full: bool) -> Scale {
-        // Samples count from the middle of their nominal range, in units of that range.
-        let (y_middle, y_range, c_range) = if full { (127.5, 255.0, 255.0) } else { (125.5, 219.0, 224.0) };
+    fn scale_of(&self, step: usize) -> Scale {
         let gain = &self.lite.gain[step * CHANNELS..][..CHANNELS];
         let (mut scale, mut offset) = ([0.0; CHANNELS], [0.0; CHANNELS]);
         for c in 0..CHANNELS {
             let (middle, range, sum) = match c.checked_sub(OF_LUMA) {
-                None => (y_middle, y_range, self.lite.luma.sum[c]),
-                Some(c) => (128.0, c_range, self.lite.chroma.sum[c]),
+                // As synthesis gives them, whatever the range.
+                None => (125.5, 219.0, self.lite.luma.sum[c]),
+                Some(c) => (128.0, 224.0, self.lite.chroma.sum[c]),
             };
             (scale[c], offset[c]) = (gain[c] / range, middle * sum as f32);
         }

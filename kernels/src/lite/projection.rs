@@ -23,6 +23,8 @@ pub struct Projection {
     outputs: usize,
     /// `[planes * size * size / 4][outputs / BLOCK][BLOCK][4]`, taps in the order plane, row, column.
     packed: Vec<i8>,
+    /// The same as int16, `[planes * size * size / 2][outputs / BLOCK][BLOCK][2]`, for AVX2, whose 8-bit products saturate.
+    wide: Vec<i16>,
     /// Sum of each output's weights.
     pub sum: Vec<i32>,
 }
@@ -31,6 +33,7 @@ pub struct Projection {
 #[derive(Default)]
 pub struct Scratch {
     band: Vec<u8>,
+    wide: Vec<i16>,
 }
 
 impl Projection {
@@ -42,14 +45,15 @@ impl Projection {
         if !fits || !(1..=2).contains(&planes) || outputs == 0 || !outputs.is_multiple_of(BLOCK) || weights.len() != taps * outputs {
             return None;
         }
-        let mut packed = vec![0; taps * outputs];
+        let (mut packed, mut wide) = (vec![0; taps * outputs], vec![0; taps * outputs]);
         for o in 0..outputs {
             for t in 0..taps {
                 packed[((t / 4 * (outputs / BLOCK) + o / BLOCK) * BLOCK + o % BLOCK) * 4 + t % 4] = weights[o * taps + t];
+                wide[((t / 2 * (outputs / BLOCK) + o / BLOCK) * BLOCK + o % BLOCK) * 2 + t % 2] = weights[o * taps + t] as i16;
             }
         }
         let sum = weights.chunks_exact(taps).map(|w| w.iter().map(|&w| w as i32).sum()).collect();
-        Some(Projection { size, step, planes, outputs, packed, sum })
+        Some(Projection { size, step, planes, outputs, packed, wide, sum })
     }
 
     pub fn outputs(&self) -> usize {
@@ -76,7 +80,11 @@ impl Projection {
             Level::AvxVnni => unsafe { super::x86::avxvnni(self, &band, out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Level::Avx2 => unsafe { super::x86::avx2(self, &band, out) },
+            Level::Avx2 => unsafe {
+                scratch.wide.clear();
+                scratch.wide.extend(band.samples.iter().map(|&s| s as i16));
+                super::x86::avx2(self, &band, &scratch.wide, out)
+            },
             _ => self.scalar(&band, out),
         }
     }
@@ -111,6 +119,10 @@ impl Projection {
                 out.copy_from_slice(&sum);
             }
         }
+    }
+
+    pub(crate) fn wide(&self) -> &[i16] {
+        &self.wide
     }
 
     pub(crate) fn shape(&self) -> (usize, usize, usize, usize, &[i8]) {

@@ -87,61 +87,74 @@ unsafe fn vnni_from<const B: usize, const PATCHES: usize>(p: &Projection, band: 
 /// The processor has AVX-VNNI; `band` and `out` are as `Projection::row` makes them.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(crate) unsafe fn avxvnni(p: &Projection, band: &Band, out: &mut [i32]) {
-    // SAFETY: the caller's; dpbusd takes u8 and i8 in this order and does not saturate.
-    unsafe { narrow(p, band, out, |sum, four, w| _mm256_dpbusd_avx_epi32(sum, four, w)) }
-}
-
-/// # Safety
-/// The processor has AVX2; `band` and `out` are as `Projection::row` makes them.
-#[target_feature(enable = "avx2")]
-pub(crate) unsafe fn avx2(p: &Projection, band: &Band, out: &mut [i32]) {
-    // maddubs saturates at int16, so even and odd samples are taken apart and multiplied as int16.
-    // SAFETY: the caller's.
+    let (size, step, planes, _, packed) = p.shape();
+    // SAFETY: the caller's; a line has size / 4 groups of taps. dpbusd takes u8 and i8 in this order and does not saturate.
     unsafe {
-        narrow(p, band, out, |sum, four, w| {
-            let even = _mm256_madd_epi16(_mm256_and_si256(four, _mm256_set1_epi16(255)), _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(w)));
-            let odd = _mm256_madd_epi16(_mm256_srli_epi16::<8>(four), _mm256_srai_epi16::<8>(w));
-            _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
-        })
+        let samples = |x: usize, line: usize, k: usize| (band.samples.as_ptr().add(x * step + line * band.width + 4 * k) as *const i32).read_unaligned();
+        let dot = |sum, four, w| _mm256_dpbusd_avx_epi32(sum, four, w);
+        narrow(p, band, out, packed.as_ptr() as *const __m256i, (planes * size, size / 4), samples, dot)
     }
 }
 
-/// Half a block by four patches at a time.
+/// # Safety
+/// The processor has AVX2; `band` and `out` are as `Projection::row` makes them, `wide` the band's samples.
+#[target_feature(enable = "avx2")]
+pub(crate) unsafe fn avx2(p: &Projection, band: &Band, wide: &[i16], out: &mut [i32]) {
+    let (size, step, planes, ..) = p.shape();
+    // SAFETY: the caller's; a line has size / 2 pairs of taps.
+    unsafe {
+        let samples = |x: usize, line: usize, k: usize| (wide.as_ptr().add(x * step + line * band.width + 2 * k) as *const i32).read_unaligned();
+        let dot = |sum, pair, w| _mm256_add_epi32(sum, _mm256_madd_epi16(pair, w));
+        narrow(p, band, out, p.wide().as_ptr() as *const __m256i, (planes * size, size / 2), samples, dot)
+    }
+}
+
+/// A block by four patches at a time. `lines`, and in each so many steps of 64 bytes of weights a block; `samples`: those of patch x, a
+/// line and a step.
 ///
 /// # Safety
-/// As [`avx2`].
+/// The processor has AVX2; `band` and `out` are as `Projection::row` makes them, and weights and samples as large.
 #[inline(always)]
-unsafe fn narrow(p: &Projection, band: &Band, out: &mut [i32], dot: impl Fn(__m256i, __m256i, __m256i) -> __m256i) {
+unsafe fn narrow(
+    p: &Projection,
+    band: &Band,
+    out: &mut [i32],
+    weights: *const __m256i,
+    (lines, steps): (usize, usize),
+    samples: impl Fn(usize, usize, usize) -> i32,
+    dot: impl Fn(__m256i, __m256i, __m256i) -> __m256i,
+) {
     const PATCHES: usize = 4;
-    let (size, step, planes, outputs, packed) = p.shape();
-    let mut first = 0;
-    while first < band.columns {
-        let n = PATCHES.min(band.columns - first);
-        for b in 0..band.blocks {
-            // SAFETY: as in vnni_blocks.
+    let (_, _, _, outputs, _) = p.shape();
+    // Block by block: its weights stay in the cache.
+    for b in 0..band.blocks {
+        let mut first = 0;
+        while first < band.columns {
+            let n = PATCHES.min(band.columns - first);
+            // SAFETY: patch first + i lies in the band for i < n, and i is cut to n - 1.
             unsafe {
                 let mut sum = [[_mm256_setzero_si256(); 2]; PATCHES];
-                let at: [*const u8; PATCHES] = std::array::from_fn(|i| band.samples.as_ptr().add((first + i.min(n - 1)) * step));
-                let mut w = packed.as_ptr().add(64 * b);
-                for line in 0..planes * size {
-                    for k in 0..size / 4 {
-                        let (w0, w1) = (_mm256_loadu_si256(w as *const __m256i), _mm256_loadu_si256(w.add(32) as *const __m256i));
+                let at: [usize; PATCHES] = std::array::from_fn(|i| first + i.min(n - 1));
+                let mut w = weights.add(2 * b);
+                for line in 0..lines {
+                    for k in 0..steps {
+                        let (w0, w1) = (_mm256_loadu_si256(w), _mm256_loadu_si256(w.add(1)));
                         for i in 0..PATCHES {
-                            let four = _mm256_set1_epi32((at[i].add(line * band.width + 4 * k) as *const i32).read_unaligned());
-                            sum[i][0] = dot(sum[i][0], four, w0);
-                            sum[i][1] = dot(sum[i][1], four, w1);
+                            let some = _mm256_set1_epi32(samples(at[i], line, k));
+                            sum[i][0] = dot(sum[i][0], some, w0);
+                            sum[i][1] = dot(sum[i][1], some, w1);
                         }
-                        w = w.add(4 * outputs);
+                        w = w.add(2 * (outputs / BLOCK));
                     }
                 }
-                for i in 0..n {
+                for (i, sum) in sum.iter().enumerate().take(n) {
                     let to = out.as_mut_ptr().add((first + i) * outputs + b * BLOCK);
-                    _mm256_storeu_si256(to as *mut __m256i, sum[i][0]);
-                    _mm256_storeu_si256(to.add(8) as *mut __m256i, sum[i][1]);
+                    _mm256_storeu_si256(to as *mut __m256i, sum[0]);
+                    _mm256_storeu_si256(to.add(8) as *mut __m256i, sum[1]);
                 }
             }
+            first += n;
         }
-        first += n;
     }
 }
 
