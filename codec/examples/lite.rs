@@ -74,7 +74,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let ms = |d: Duration| d.as_secs_f64() * 1e3 / n;
         let speed = (w * h) as f64 * n / (analysis + coding).as_secs_f64() / 1e6;
         let bpp = total * 8.0 / n / (w * h) as f64;
-        println!("{level:?}: {:.2} ms a frame: {:.2} analysis, {:.2} coding; {speed:.0} Mpx/s; {bpp:.4} bpp", ms(analysis + coding), ms(analysis), ms(coding));
+        println!(
+            "{level:?}: {:.2} ms a frame: {:.2} analysis, {:.2} coding; {speed:.0} Mpx/s; {bpp:.4} bpp",
+            ms(analysis + coding),
+            ms(analysis),
+            ms(coding)
+        );
     } else {
         println!("{}", bytes.iter().map(|b| b.to_string()).collect::<Vec<_>>().join(" "));
     }

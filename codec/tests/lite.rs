@@ -67,7 +67,9 @@ fn tables() -> Vec<u8> {
             freq.extend(f);
         }
     }
-    let map = |contexts: usize, n: usize| -> Vec<i32> { [vec![32768 / n as i32; n - 1], vec![32768 - (n as i32 - 1) * (32768 / n as i32)]].concat().repeat(contexts) };
+    let map = |contexts: usize, n: usize| -> Vec<i32> {
+        [vec![32768 / n as i32; n - 1], vec![32768 - (n as i32 - 1) * (32768 / n as i32)]].concat().repeat(contexts)
+    };
     let i8s = |v: &[i8]| bytes(v, |x| x.to_le_bytes());
     let i16s = |n: usize, v: i16| bytes(&vec![v; n], |x| x.to_le_bytes());
     let i32s = |v: &[i32]| bytes(v, |x| x.to_le_bytes());
@@ -81,8 +83,13 @@ fn tables() -> Vec<u8> {
         ("map.latent".into(), Dtype::I32, vec![16, 18], i32s(&map(16, 18))),
     ];
     for mode in ["intra", "inter"] {
-        let shapes: [(&str, Vec<usize>, i16); 5] =
-            [("floor", vec![STEPS, M], 300), ("count", vec![9, M], 300), ("own", vec![4, M], 900), ("near", vec![2, M, 8], 20), ("here", vec![M, 8], 20)];
+        let shapes: [(&str, Vec<usize>, i16); 5] = [
+            ("floor", vec![STEPS, M], 300),
+            ("count", vec![9, M], 300),
+            ("own", vec![4, M], 900),
+            ("near", vec![2, M, 8], 20),
+            ("here", vec![M, 8], 20),
+        ];
         for (name, shape, value) in shapes {
             let n = shape.iter().product();
             all.push((format!("{mode}.{name}"), Dtype::I16, shape, i16s(n, value)));
@@ -213,7 +220,8 @@ fn bit_rates_limits_refresh_slices_and_losses() {
             }
         }
     }
-    let e: Result<Encoder, Error> = Encoder::new(pack(), &runtime(), camera.info(), Settings { max_frame_bytes: 30, ..Settings::default() });
+    let e: Result<Encoder, Error> =
+        Encoder::new(pack(), &runtime(), camera.info(), Settings { max_frame_bytes: 30, ..Settings::default() });
     assert!(matches!(e, Err(Error::Unsupported(text)) if text.contains("the smallest possible is")));
 }
 

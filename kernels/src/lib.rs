@@ -3,12 +3,12 @@
 
 pub mod depthwise;
 pub mod level;
-pub mod lite;
 pub mod linear;
 #[cfg(target_arch = "aarch64")]
 mod linear_neon;
 #[cfg(target_arch = "x86_64")]
 mod linear_x86;
+pub mod lite;
 pub mod motion;
 #[cfg(target_arch = "aarch64")]
 mod neon;

@@ -24,10 +24,10 @@ pub use regions::Region;
 
 use fit::{Fitted, Limits, Rung, SAFE};
 use frame::Work;
-use lite::LiteState;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
+use lite::LiteState;
 use motion::{Calm, Layout, Outcome, Reach, Strip};
 use rate::{Budget, Rate};
 use refresh::{Band, Refresh};

@@ -88,7 +88,7 @@ impl Entry {
             return Entry { limit, reciprocal: !0, bias: start + (1 << PROB_BITS) - 1, complement, shift: 0 };
         }
         let shift = 32 - (freq - 1).leading_zeros();
-        let reciprocal = ((1u64 << (shift + 31)) + freq as u64 - 1) / freq as u64;
+        let reciprocal = (1u64 << (shift + 31)).div_ceil(freq as u64);
         Entry { limit, reciprocal: reciprocal as u32, bias: start, complement, shift: shift as u16 - 1 }
     }
 }
@@ -156,7 +156,7 @@ pub(crate) mod tests {
         let mut all = vec![];
         for h in 0..HISTOGRAMS {
             let mut f: Vec<u16> = (0..SYMBOLS as u32).map(|_| 1 + (r() % (1 + 500 * h as u32 / HISTOGRAMS as u32)) as u16).collect();
-            f[15] = (1 << PROB_BITS) - f.iter().map(|&v| v as u32).sum::<u32>() as u16 + f[15];
+            f[15] += (1 << PROB_BITS) - f.iter().map(|&v| v as u32).sum::<u32>() as u16;
             all.extend(f);
         }
         all
@@ -200,7 +200,17 @@ pub(crate) mod tests {
         for _ in 0..200_000 {
             let of = &f[380 * SYMBOLS..381 * SYMBOLS];
             let mut at = r() % (1 << PROB_BITS);
-            let s = of.iter().position(|&f| if at < f as u32 { true } else { at -= f as u32; false }).expect("within");
+            let s = of
+                .iter()
+                .position(|&f| {
+                    if at < f as u32 {
+                        true
+                    } else {
+                        at -= f as u32;
+                        false
+                    }
+                })
+                .expect("within");
             bits -= (of[s] as f64 / (1 << PROB_BITS) as f64).log2();
             symbols.push((380 * SYMBOLS + s) as u16);
         }

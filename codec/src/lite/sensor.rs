@@ -2,7 +2,7 @@
 
 use super::{CHANNELS, GROUPS, Lite};
 use lic_kernels::Level;
-use lic_kernels::lite::projection::{Samples, Scratch};
+use lic_kernels::lite::projection::{Patches, Samples, Scratch};
 use lic_kernels::lite::quantise::{Row, Scale, quantise};
 use lic_kernels::lite::{LUMA, STEPS};
 use std::sync::Arc;
@@ -48,8 +48,9 @@ impl Sensor {
         self.chroma.resize(columns * (CHANNELS - OF_LUMA), 0);
         let (luma_blocks, chroma_blocks) = ((groups * LUMA).div_ceil(16), (groups * (16 - LUMA)).div_ceil(16));
         for (y, out) in out.chunks_exact_mut(row).enumerate() {
-            self.lite.luma.row(self.level, &[p.y], y, columns, luma_blocks, &mut self.scratch, &mut self.luma);
-            self.lite.chroma.row(self.level, &p.uv, y, columns, chroma_blocks, &mut self.scratch, &mut self.chroma);
+            let patches = |blocks| Patches { y, columns, blocks };
+            self.lite.luma.row(self.level, &[p.y], patches(luma_blocks), &mut self.scratch, &mut self.luma);
+            self.lite.chroma.row(self.level, &p.uv, patches(chroma_blocks), &mut self.scratch, &mut self.chroma);
             let reference = reference.map(|r| &r[y * row..][..row]);
             quantise(self.level, &scale, &Row { luma: &self.luma, chroma: &self.chroma, groups, reference, hold: HOLD }, out);
         }

@@ -42,7 +42,13 @@ pub fn encode(lite: &Lite, level: Level, slice: &Slice, latents: &mut [i8], scra
     let row = slice.columns * CHANNELS;
     for (i, latents) in latents.chunks_exact_mut(row).enumerate() {
         let reference = slice.reference.map(|r| &r[i * row..][..row]);
-        code_row(level, &lite.contexts, &mut Row { latents, reference, step: slice.step, groups: slice.groups }, &mut scratch.lines, symbols);
+        code_row(
+            level,
+            &lite.contexts,
+            &mut Row { latents, reference, step: slice.step, groups: slice.groups },
+            &mut scratch.lines,
+            symbols,
+        );
         scratch.lines.next();
     }
     let mut map = Map::new(if slice.reference.is_some() { &lite.map_latent } else { &lite.map_none }, slice.columns);
@@ -70,7 +76,8 @@ pub fn decode(lite: &Lite, slice: &Slice, rows: usize, payload: &[u8]) -> Result
     let (maps, rest) = rest.split_at_checked(maps).ok_or_else(damaged)?;
     let (escapes, symbols) = rest.split_at_checked(escapes).ok_or_else(damaged)?;
     let mut map = Map::new(if slice.reference.is_some() { &lite.map_latent } else { &lite.map_none }, slice.columns);
-    let (mut maps, mut coder, mut escapes) = (RansDecoder::new(maps), Decoder4::new(&lite.histograms, symbols), Bits { data: escapes, at: 0 });
+    let (mut maps, mut coder, mut escapes) =
+        (RansDecoder::new(maps), Decoder4::new(&lite.histograms, symbols), Bits { data: escapes, at: 0 });
     let (mut out, mut inters, mut any) = (vec![0i8; slice.columns * rows * CHANNELS], vec![], false);
     let mut lines = Lines::default();
     lines.begin(slice.columns);

@@ -67,4 +67,3 @@ impl std::fmt::Debug for Lite {
         f.write_str("Lite")
     }
 }
-

@@ -41,7 +41,7 @@ impl Lite {
         let mut out = Values { values: vec![0; y.len()], copied: vec![false; inter.len()] };
         for (i, (y, to)) in y.chunks_exact(CHANNELS).zip(out.values.chunks_exact_mut(CHANNELS)).enumerate() {
             for c in 0..CHANNELS {
-                let v = (WHOLE[(y[c].unsigned_abs() as usize).min(127)] * unit[c] as i64 >> 4) as i32;
+                let v = ((WHOLE[(y[c].unsigned_abs() as usize).min(127)] * unit[c] as i64) >> 4) as i32;
                 to[c] = if y[c] < 0 { -v } else { v };
             }
             let Some((r, values)) = reference.filter(|_| inter[i]) else { continue };
@@ -58,7 +58,7 @@ impl Lite {
     /// The latents at `step` that are nearest to values, for companded ones: k where 16 * value is from HALF[k] * unit to HALF[k + 1] * unit.
     pub(crate) fn latents(&self, step: usize, values: &[i32]) -> Vec<i8> {
         let unit = &self.unit[step * CHANNELS..][..CHANNELS];
-        let at = |k: usize, c: usize| HALF[k] * unit[c] as i64 >> 4;
+        let at = |k: usize, c: usize| (HALF[k] * unit[c] as i64) >> 4;
         let nearest = |v: i32, c: usize| -> i8 {
             let a = v.unsigned_abs() as i64;
             // A guess in floating point, then the exact place.

@@ -236,7 +236,9 @@ fn set_near(near: &mut [i16], x: usize, t: &[i16; CHANNELS]) {
 fn mean(level: Level, w: &Weights, lines: &Lines, mode: usize, x: usize) -> [i16; GROUP] {
     let (this, above) = (&lines.this.near[mode], &lines.above.near[mode]);
     let mut around = [0i16; 4 * GROUP];
-    for (to, from) in around.chunks_exact_mut(GROUP).zip([&this[x * GROUP..], &above[(x + 1) * GROUP..], &above[x * GROUP..], &above[(x + 2) * GROUP..]]) {
+    for (to, from) in
+        around.chunks_exact_mut(GROUP).zip([&this[x * GROUP..], &above[(x + 1) * GROUP..], &above[x * GROUP..], &above[(x + 2) * GROUP..]])
+    {
         to.copy_from_slice(&from[..GROUP]);
     }
     if around.iter().fold(0, |a, v| a | v) == 0 {
@@ -304,7 +306,11 @@ fn levels(w: &Weights, lines: &Lines, reference: &[i8; CHANNELS], p: Position, g
         }
     }
     let weights: &[f32; SUMS * GROUP] = w.sums[g * SUMS * GROUP..][..SUMS * GROUP].try_into().expect("whole");
-    let sums = [&lines.this.sums[p.x * GROUPS..][..GROUPS], &lines.above.sums[(p.x + 1) * GROUPS..][..GROUPS], &lines.this.sums[(p.x + 1) * GROUPS..][..g]];
+    let sums = [
+        &lines.this.sums[p.x * GROUPS..][..GROUPS],
+        &lines.above.sums[(p.x + 1) * GROUPS..][..GROUPS],
+        &lines.this.sums[(p.x + 1) * GROUPS..][..g],
+    ];
     for (k, sums) in sums.into_iter().enumerate() {
         for (i, &s) in sums.iter().enumerate() {
             let w = &weights[(k * GROUPS + i) * GROUP..][..GROUP];
@@ -393,11 +399,13 @@ pub(crate) mod tests {
         let tables = Contexts { intra: weights(&mut r), inter: weights(&mut r) };
         let (columns, rows) = (7, 5);
         let mut picture = |most: u32| -> Vec<i8> {
-            (0..columns * rows * CHANNELS).map(|i| if r() % 4 > 0 || (i / CHANNELS) % 5 == 1 { 0 } else { (r() % most) as i32 as i8 - (most / 2) as i8 }).collect()
+            (0..columns * rows * CHANNELS)
+                .map(|i| if !r().is_multiple_of(4) || (i / CHANNELS) % 5 == 1 { 0 } else { (r() % most) as i32 as i8 - (most / 2) as i8 })
+                .collect()
         };
         let (mut y, reference) = (picture(12), picture(254));
         for (i, v) in y.iter_mut().enumerate() {
-            if (i / CHANNELS) % 3 != 0 {
+            if !(i / CHANNELS).is_multiple_of(3) {
                 *v = reference[i];
             }
         }
@@ -414,7 +422,9 @@ pub(crate) mod tests {
                 all.push((out, coded));
             }
             for (out, coded) in &all[1..] {
-                assert!(out.maps == all[0].0.maps && out.entries == all[0].0.entries && out.escapes == all[0].0.escapes && *coded == all[0].1);
+                assert!(
+                    out.maps == all[0].0.maps && out.entries == all[0].0.entries && out.escapes == all[0].0.escapes && *coded == all[0].1
+                );
             }
             let (out, coded) = &all[0];
             let (mut entries, mut escapes) = (out.entries.iter(), out.escapes.iter());

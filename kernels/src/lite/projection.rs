@@ -29,6 +29,14 @@ pub struct Projection {
     pub sum: Vec<i32>,
 }
 
+/// Row `y` of so many patches, and blocks of 16 outputs to compute.
+#[derive(Clone, Copy, Debug)]
+pub struct Patches {
+    pub y: usize,
+    pub columns: usize,
+    pub blocks: usize,
+}
+
 /// What [`Projection::row`] keeps between calls.
 #[derive(Default)]
 pub struct Scratch {
@@ -60,10 +68,12 @@ impl Projection {
         self.outputs
     }
 
-    /// Sums of row `y` of patches: `out[column][outputs]`, the first `blocks` * 16 of each column's. The first patch begins
+    /// Sums of a row of patches: `out[column][outputs]`, the first `blocks` * 16 of each column's. The first patch begins
     /// (size - step) / 2 before the picture; samples outside are those of its border.
-    pub fn row(&self, level: Level, planes: &[Samples], y: usize, columns: usize, blocks: usize, scratch: &mut Scratch, out: &mut [i32]) {
-        assert!(planes.len() == self.planes && out.len() == columns * self.outputs && blocks * BLOCK <= self.outputs && columns > 0 && blocks > 0);
+    pub fn row(&self, level: Level, planes: &[Samples], row: Patches, scratch: &mut Scratch, out: &mut [i32]) {
+        let Patches { y, columns, blocks } = row;
+        assert!(planes.len() == self.planes && out.len() == columns * self.outputs);
+        assert!(blocks * BLOCK <= self.outputs && columns > 0 && blocks > 0);
         let width = self.step * (columns - 1) + self.size;
         scratch.band.resize(self.planes * self.size * width, 0);
         for (plane, band) in planes.iter().zip(scratch.band.chunks_exact_mut(self.size * width)) {
@@ -146,19 +156,23 @@ mod tests {
     #[test]
     fn twins_agree_with_scalar() {
         let mut r = random(3);
-        for (size, step, planes, outputs, w, h) in [(24, 16, 1, 96, 150, 40), (12, 8, 2, 32, 75, 20), (16, 16, 1, 48, 16, 16), (24, 16, 1, 16, 5, 3)] {
-            let weights: Vec<i8> = (0..planes * size * size * outputs).map(|_| (r() % 255) as i32 as u8 as i8).map(|w| w.max(-127)).collect();
+        for (size, step, planes, outputs, w, h) in
+            [(24, 16, 1, 96, 150, 40), (12, 8, 2, 32, 75, 20), (16, 16, 1, 48, 16, 16), (24, 16, 1, 16, 5, 3)]
+        {
+            let weights: Vec<i8> =
+                (0..planes * size * size * outputs).map(|_| (r() % 255) as i32 as u8 as i8).map(|w| w.max(-127)).collect();
             let p = Projection::new(size, step, planes, outputs, &weights).expect("shape");
-            let data: Vec<Vec<u8>> = (0..planes).map(|_| (0..(w + 3) * h).map(|_| if r() % 3 == 0 { 255 } else { r() as u8 }).collect()).collect();
+            let data: Vec<Vec<u8>> =
+                (0..planes).map(|_| (0..(w + 3) * h).map(|_| if r().is_multiple_of(3) { 255 } else { r() as u8 }).collect()).collect();
             let samples: Vec<Samples> = data.iter().map(|d| Samples { data: d, stride: w + 3, width: w, height: h }).collect();
             let columns = w.div_ceil(step);
             for y in 0..h.div_ceil(step) {
                 for blocks in 1..=outputs / BLOCK {
                     let mut expect = vec![0; columns * outputs];
-                    p.row(Level::Scalar, &samples, y, columns, blocks, &mut Scratch::default(), &mut expect);
+                    p.row(Level::Scalar, &samples, Patches { y, columns, blocks }, &mut Scratch::default(), &mut expect);
                     for level in Level::available() {
                         let mut got = vec![0; columns * outputs];
-                        p.row(level, &samples, y, columns, blocks, &mut Scratch::default(), &mut got);
+                        p.row(level, &samples, Patches { y, columns, blocks }, &mut Scratch::default(), &mut got);
                         assert_eq!(got, expect, "{level:?} {size} {outputs}");
                     }
                 }
@@ -174,7 +188,7 @@ mod tests {
         let plane = Samples { data: &data, stride: 13, width: 13, height: 9 };
         for y in 0..2 {
             let mut out = vec![0; 2 * 16];
-            p.row(Level::best(), &[plane], y, 2, 1, &mut Scratch::default(), &mut out);
+            p.row(Level::best(), &[plane], Patches { y, columns: 2, blocks: 1 }, &mut Scratch::default(), &mut out);
             assert!(out.iter().all(|&v| v == 7 * 144), "{out:?}");
         }
     }

@@ -32,7 +32,9 @@ pub struct Row<'a> {
 pub fn quantise(level: Level, scale: &Scale, row: &Row, out: &mut [i8]) {
     let n = out.len() / CHANNELS;
     let of_luma = GROUPS * LUMA;
-    assert!(out.len() == n * CHANNELS && row.luma.len() == n * of_luma && row.chroma.len() == n * (CHANNELS - of_luma) && row.groups <= GROUPS);
+    assert!(
+        out.len() == n * CHANNELS && row.luma.len() == n * of_luma && row.chroma.len() == n * (CHANNELS - of_luma) && row.groups <= GROUPS
+    );
     assert!(row.reference.is_none_or(|r| r.len() == out.len()));
     for_each_level!(level, generic(scale: &Scale, row: &Row, out: &mut [i8]))
 }
@@ -40,7 +42,7 @@ pub fn quantise(level: Level, scale: &Scale, row: &Row, out: &mut [i8]) {
 #[inline(always)]
 fn generic(scale: &Scale, row: &Row, out: &mut [i8]) {
     const OF_LUMA: usize = GROUPS * LUMA;
-    let (zero, none) = ([0i8; CHANNELS], [2.0f32; CHANNELS]);
+    let zero = [0i8; CHANNELS];
     for (i, out) in out.chunks_exact_mut(CHANNELS).enumerate() {
         let mut v = [0f32; CHANNELS];
         for (v, &s) in v[..OF_LUMA].iter_mut().zip(&row.luma[i * OF_LUMA..][..OF_LUMA]) {
@@ -49,10 +51,10 @@ fn generic(scale: &Scale, row: &Row, out: &mut [i8]) {
         for (v, &s) in v[OF_LUMA..].iter_mut().zip(&row.chroma[i * (CHANNELS - OF_LUMA)..][..CHANNELS - OF_LUMA]) {
             *v = s as f32;
         }
-        for c in 0..CHANNELS {
-            v[c] = compand((v[c] - scale.offset[c]) * scale.scale[c]);
+        for ((v, scale), offset) in v.iter_mut().zip(&scale.scale).zip(&scale.offset) {
+            *v = compand((*v - offset) * scale);
         }
-        let mut grouped = none;
+        let mut grouped = [0f32; CHANNELS];
         for g in 0..row.groups {
             grouped[g * GROUP..][..LUMA].copy_from_slice(&v[g * LUMA..][..LUMA]);
             grouped[g * GROUP + LUMA..][..GROUP - LUMA].copy_from_slice(&v[OF_LUMA + g * (GROUP - LUMA)..][..GROUP - LUMA]);

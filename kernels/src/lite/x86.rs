@@ -64,18 +64,18 @@ unsafe fn vnni_from<const B: usize, const PATCHES: usize>(p: &Projection, band: 
             for line in 0..planes * size {
                 for k in 0..size / 4 {
                     let weights: [__m512i; B] = std::array::from_fn(|b| _mm512_loadu_si512(w.add(64 * b) as *const __m512i));
-                    for i in 0..PATCHES {
-                        let four = _mm512_set1_epi32((at[i].add(line * band.width + 4 * k) as *const i32).read_unaligned());
-                        for b in 0..B {
-                            sum[i][b] = _mm512_dpbusd_epi32(sum[i][b], four, weights[b]);
+                    for (sum, at) in sum.iter_mut().zip(at) {
+                        let four = _mm512_set1_epi32((at.add(line * band.width + 4 * k) as *const i32).read_unaligned());
+                        for (sum, weights) in sum.iter_mut().zip(weights) {
+                            *sum = _mm512_dpbusd_epi32(*sum, four, weights);
                         }
                     }
                     w = w.add(4 * outputs);
                 }
             }
-            for i in 0..n {
-                for b in 0..B {
-                    _mm512_storeu_si512(out.as_mut_ptr().add((first + i) * outputs + (block + b) * BLOCK) as *mut __m512i, sum[i][b]);
+            for (i, sum) in sum.iter().enumerate().take(n) {
+                for (b, &sum) in sum.iter().enumerate() {
+                    _mm512_storeu_si512(out.as_mut_ptr().add((first + i) * outputs + (block + b) * BLOCK) as *mut __m512i, sum);
                 }
             }
         }
@@ -90,7 +90,9 @@ pub(crate) unsafe fn avxvnni(p: &Projection, band: &Band, out: &mut [i32]) {
     let (size, step, planes, _, packed) = p.shape();
     // SAFETY: the caller's; a line has size / 4 groups of taps. dpbusd takes u8 and i8 in this order and does not saturate.
     unsafe {
-        let samples = |x: usize, line: usize, k: usize| (band.samples.as_ptr().add(x * step + line * band.width + 4 * k) as *const i32).read_unaligned();
+        let samples = |x: usize, line: usize, k: usize| {
+            (band.samples.as_ptr().add(x * step + line * band.width + 4 * k) as *const i32).read_unaligned()
+        };
         let dot = |sum, four, w| _mm256_dpbusd_avx_epi32(sum, four, w);
         narrow(p, band, out, packed.as_ptr() as *const __m256i, (planes * size, size / 4), samples, dot)
     }
@@ -103,7 +105,8 @@ pub(crate) unsafe fn avx2(p: &Projection, band: &Band, wide: &[i16], out: &mut [
     let (size, step, planes, ..) = p.shape();
     // SAFETY: the caller's; a line has size / 2 pairs of taps.
     unsafe {
-        let samples = |x: usize, line: usize, k: usize| (wide.as_ptr().add(x * step + line * band.width + 2 * k) as *const i32).read_unaligned();
+        let samples =
+            |x: usize, line: usize, k: usize| (wide.as_ptr().add(x * step + line * band.width + 2 * k) as *const i32).read_unaligned();
         let dot = |sum, pair, w| _mm256_add_epi32(sum, _mm256_madd_epi16(pair, w));
         narrow(p, band, out, p.wide().as_ptr() as *const __m256i, (planes * size, size / 2), samples, dot)
     }
@@ -139,10 +142,9 @@ unsafe fn narrow(
                 for line in 0..lines {
                     for k in 0..steps {
                         let (w0, w1) = (_mm256_loadu_si256(w), _mm256_loadu_si256(w.add(1)));
-                        for i in 0..PATCHES {
-                            let some = _mm256_set1_epi32(samples(at[i], line, k));
-                            sum[i][0] = dot(sum[i][0], some, w0);
-                            sum[i][1] = dot(sum[i][1], some, w1);
+                        for (sum, at) in sum.iter_mut().zip(at) {
+                            let some = _mm256_set1_epi32(samples(at, line, k));
+                            *sum = [dot(sum[0], some, w0), dot(sum[1], some, w1)];
                         }
                         w = w.add(2 * (outputs / BLOCK));
                     }
@@ -192,13 +194,13 @@ pub(crate) unsafe fn products_avx2(w: &[i16], around: &[i16; 64]) -> [i32; 16] {
     unsafe {
         for k in 0..32 {
             let pair = _mm256_set1_epi32((around.as_ptr().add(2 * k) as *const i32).read_unaligned());
-            for i in 0..2 {
+            for (i, sum) in sum.iter_mut().enumerate() {
                 let w = _mm256_loadu_si256(w.as_ptr().add(32 * k + 16 * i) as *const __m256i);
-                sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(pair, w));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, w));
             }
         }
-        for i in 0..2 {
-            _mm256_storeu_si256(out.as_mut_ptr().add(8 * i) as *mut __m256i, sum[i]);
+        for (i, &sum) in sum.iter().enumerate() {
+            _mm256_storeu_si256(out.as_mut_ptr().add(8 * i) as *mut __m256i, sum);
         }
     }
     out
