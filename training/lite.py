@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 from data import Pictures
 from model import KNOTS, Block, knots, laplace_bits, pack
@@ -36,10 +37,16 @@ def decompand(y):
     return y / torch.sqrt(1 - (y / RANGE) ** 2)
 
 
-def dead_zone(v, threshold):
-    """Rounds with |v| < threshold going to 0 and every other interval shifted alike; gradient straight through."""
-    r = torch.sign(v) * torch.floor(v.abs() + 1 - threshold)
+def dead_zone(v, zone):
+    """Rounds |v| - 0.1, with |v| < zone (at least 0.6; a number, or one a channel) going to 0; gradient straight through."""
+    a = v.abs()
+    r = torch.sign(v) * torch.floor(a + 0.4) * (a >= zone)
     return v + (r - v).detach()
+
+
+def zones_at(zones, q):
+    """Rows of a table of 64 steps x channels at positions q (B,): BxMx1x1."""
+    return zones[(q / (KNOTS - 1) * (len(zones) - 1)).round().long()][:, :, None, None]
 
 
 def dct(n):
@@ -184,6 +191,9 @@ def main():
         if start:
             n.load_state_dict({k: v.float() for k, v in start[key].items()})
     whole = a.stage == "a"
+    # The sensor's dead zones, once lite_tables.py has written them.
+    tables = run / "lite.safetensors"
+    zones = load_file(tables)["zone"].float() / 256 if not whole and tables.exists() else None
     synthesis = [net.gdec, *net.dec0.parameters(), *net.dec1.parameters(), *net.head.parameters()]
     rest = [{"params": list(prior.parameters()), "lr": c["lr_prior"]}, {"params": [net.genc, *net.luma.parameters(), *net.chroma.parameters()]}]
     opt = torch.optim.Adam([{"params": synthesis}, *(rest if whole else [])], lr=c["lr"])
@@ -201,7 +211,7 @@ def main():
         keep = (torch.arange(M)[None] < keep[:, None])[:, :, None, None]
         with torch.set_grad_enabled(whole):
             v = net.encode(y, uv, q) * keep
-            yh = dead_zone(v, c["dead_zone"])
+            yh = dead_zone(v, c["dead_zone"] if zones is None else zones_at(zones, q))
             bits = laplace_bits(v + torch.rand_like(v) - 0.5, *prior(yh, q)) * keep if whole else torch.zeros_like(v)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             t = net.decode(yh.contiguous(memory_format=torch.channels_last), q)

@@ -16,7 +16,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from lite import GROUP, GROUPS, around, dead_zone
+from lite import GROUP, GROUPS, around, dead_zone, zones_at
 from lite_eval import load, planes
 from model import KNOTS, knots, laplace_bits
 from train import RUNS
@@ -101,17 +101,17 @@ def choose(nets, y, ref):
 
 
 @torch.no_grad()
-def hold(v, ref, threshold):
+def hold(v, ref, threshold, zone):
     """Latents before rounding -> integers that stay at the reference where they hardly moved."""
-    y = dead_zone(v, 0.6)
+    y = dead_zone(v, zone)
     return torch.where((v - ref).abs() < threshold, ref, y) if threshold else y
 
 
 class Latents:
     """Random pictures, or pairs of frames a few apart, at random steps: (y, reference or None, step)."""
 
-    def __init__(self, net, split):
-        self.net = net
+    def __init__(self, net, split, zones=None):
+        self.net, self.zones = net, torch.full((STEPS, M), 0.6) if zones is None else zones.float() / 256
         self.pictures = [p.numpy() for p in torch.load(RUNS / f"data/pictures_{split}.pt")]
         self.clips = torch.load(RUNS / f"data/clips_{split}.pt", mmap=True)
 
@@ -120,7 +120,10 @@ class Latents:
         im = self.pictures[i]
         y, uv = planes(np.ascontiguousarray(im[: im.shape[0] // 16 * 16, : im.shape[1] // 16 * 16]))
         v = self.net.encode(y, uv, self.q(step))
-        return self.drop(dead_zone(v, 0.6), groups), None
+        return self.drop(dead_zone(v, self.zone(step)), groups), None
+
+    def zone(self, step):
+        return zones_at(self.zones, self.q(step))
 
     @staticmethod
     def q(step):
@@ -138,8 +141,8 @@ class Latents:
         return self.net.encode(y, uv, self.q(step))
 
     def pair(self, clip, frame, gap, step, groups=GROUPS, threshold=0.7):
-        ref = dead_zone(self.raw(clip, frame, step), 0.6)
-        return self.drop(hold(self.raw(clip, frame + gap, step), ref, threshold), groups), self.drop(ref, groups)
+        ref = dead_zone(self.raw(clip, frame, step), self.zone(step))
+        return self.drop(hold(self.raw(clip, frame + gap, step), ref, threshold, self.zone(step)), groups), self.drop(ref, groups)
 
     def random(self, inter):
         step = random.randrange(STEPS)
@@ -261,9 +264,9 @@ def jpegls(y, groups=GROUPS):
     return len(imagecodecs.jpegls_encode((y[0, : groups * GROUP].numpy() + 127).astype(np.uint8).reshape(-1, y.shape[3])))
 
 
-def validate(nets, net, freq, maps):
+def validate(nets, net, freq, maps, zones):
     """On validation latents: our bits (symbols' tables and the maps' entropy) against JPEG-LS."""
-    data = Latents(net, "val")
+    data = Latents(net, "val", zones)
     for step in (4, 16, 32, 48):
         items = [(*data.still(i, step), step) for i in range(0, len(data.pictures), 6)]
         rows = histograms(nets, items)[2]
@@ -274,9 +277,9 @@ def validate(nets, net, freq, maps):
         for step in (4, 16, 32, 48):
             items = []
             for c in range(0, len(data.clips), 3):
-                ref = dead_zone(data.raw(c, 0, step), 0.6)
+                ref = dead_zone(data.raw(c, 0, step), data.zone(step))
                 for f in range(3, min(len(data.clips[c][0]), 22), 3):  # about 10 a second
-                    y = hold(data.raw(c, f, step), ref, threshold)
+                    y = hold(data.raw(c, f, step), ref, threshold, data.zone(step))
                     items.append((y, ref, step))
                     ref = y
             rows = histograms(nets, items)[2]
@@ -309,11 +312,32 @@ def sensor(net):
     return out | {"gain": gain * torch.cat(units), "unit": (unit * 65536).round().clamp(1, (1 << 20) - 1).to(torch.int32)}
 
 
+@torch.no_grad()
+def zones(net, price, pictures=60):
+    """Below which magnitude a latent is worth no bits, per step and channel in 1/256: 1/2 + price / 2 * what 1 costs more than 0."""
+    data, knots_ = Latents(net, "train"), list(range(0, STEPS, 9))
+    chosen = random.sample(range(len(data.pictures)), pictures)
+    rows = []
+    for step in knots_:
+        n = torch.ones(2, M)
+        for i in chosen:
+            a = data.still(i, step)[0].abs()
+            n += torch.stack([(a == 0).sum((0, 2, 3)), (a == 1).sum((0, 2, 3)) / 2])
+        rows.append((n[0] / n[1]).log2())
+    more = torch.stack(rows)
+    at = torch.arange(STEPS) / 9
+    low = at.floor().long().clamp_max(len(rows) - 2)
+    f = (at - low)[:, None]
+    more = more[low] * (1 - f) + more[low + 1] * f
+    return ((0.5 + price / 2 * more).clamp(0.602, 0.99) * 256).round().to(torch.uint8)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("checkpoint")
     ap.add_argument("out")
     ap.add_argument("--steps", type=int, default=4000)
+    ap.add_argument("--price", type=float, default=0.16, help="squared error, in steps, that a bit is worth: of the dead zones")
     a = ap.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -321,13 +345,14 @@ def main():
     net, prior = load(a.checkpoint)
     nets = [Context(False), Context(True)]
     nets[0].mean.data.copy_(prior.mean.weight.data[:, :, 0, 0])
-    data = Latents(net, "train")
+    zone = zones(net, a.price)
+    data = Latents(net, "train", zone)
     fit(nets, data, a.steps)
     with torch.no_grad():
         h, maps, _ = histograms(nets, [data.random(i % 2 == 1) for i in range(800)])
         freq = probabilities(h)
-        validate(nets, net, freq, maps)
-    out = sensor(net) | {"freq": freq.to(torch.int16), "map.none": normalise(maps[0, :, : GROUPS + 1] + 0.5, 32768).to(torch.int32), "map.latent": normalise(maps[1, :16] + 0.5, 32768).to(torch.int32)}
+        validate(nets, net, freq, maps, zone)
+    out = sensor(net) | {"zone": zone} | {"freq": freq.to(torch.int16), "map.none": normalise(maps[0, :, : GROUPS + 1] + 0.5, 32768).to(torch.int32), "map.latent": normalise(maps[1, :16] + 0.5, 32768).to(torch.int32)}
     for name, n in zip(("intra", "inter"), nets):
         floor, cnt, own, near, here = (w.to(torch.int16) for w in integers(n))
         out |= {f"{name}.floor": floor, f"{name}.count": cnt, f"{name}.own": own, f"{name}.near": near, f"{name}.here": here}

@@ -77,6 +77,7 @@ fn tables() -> Vec<u8> {
         ("luma".into(), Dtype::I8, vec![96, 1, 16, 16], i8s(&l)),
         ("chroma".into(), Dtype::I8, vec![32, 2, 8, 8], i8s(&c)),
         ("gain".into(), Dtype::F32, vec![STEPS, M], bytes(&gain, |x| x.to_le_bytes())),
+        ("zone".into(), Dtype::U8, vec![STEPS, M], vec![160; STEPS * M]),
         ("unit".into(), Dtype::I32, vec![STEPS, M], i32s(&units)),
         ("freq".into(), Dtype::I16, vec![8, 48, 32], bytes(&freq, |x| x.to_le_bytes())),
         ("map.none".into(), Dtype::I32, vec![17, 9], i32s(&map(17, 9))),

@@ -68,6 +68,7 @@ impl Sensor {
             };
             (scale[c], offset[c]) = (gain[c] / range, middle * sum as f32);
         }
-        Scale { scale, offset }
+        let zone = self.lite.zone[step * CHANNELS..][..CHANNELS].try_into().expect("whole");
+        Scale { scale, offset, zone }
     }
 }

@@ -15,6 +15,8 @@ pub struct Lite {
     pub(super) chroma: Projection,
     /// `[STEPS][CHANNELS]`, those of luma first: latent before companding for a projection of samples in 1/(nominal range).
     pub(super) gain: Vec<f32>,
+    /// `[STEPS][CHANNELS]` in order of groups: magnitudes below are coded as 0.
+    pub(super) zone: Vec<f32>,
     /// `[STEPS][CHANNELS]` in order of groups: what synthesis takes for a latent of 1, in 1/65536.
     pub(super) unit: Vec<i32>,
     pub(super) contexts: Contexts,
@@ -49,10 +51,15 @@ impl Lite {
         if unit.len() != STEPS * CHANNELS || unit.iter().any(|&u| !(1..1 << 20).contains(&u)) {
             return Err(t.bad("unit", "not 64 x 128 numbers from 1 to 2^20 - 1"));
         }
+        let zone: Vec<f32> = t.u8("zone")?.iter().map(|&z| z as f32 / 256.0).collect();
+        if zone.len() != STEPS * CHANNELS || zone.iter().any(|&z| z < 0.6) {
+            return Err(t.bad("zone", "not 64 x 128 numbers from 0.6 (154) on"));
+        }
         Ok(Lite {
             luma: projection("luma", 1, 16, GROUPS * LUMA)?,
             chroma: projection("chroma", 2, 8, CHANNELS - GROUPS * LUMA)?,
             gain,
+            zone,
             unit,
             contexts: Contexts { intra: weights("intra")?, inter: weights("inter")? },
             histograms,

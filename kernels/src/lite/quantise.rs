@@ -5,17 +5,18 @@ use crate::Level;
 
 /// Companding tends to this: no latent leaves int8.
 const RANGE: f32 = 127.5;
-/// |v| below which a latent is 0; every interval is shifted alike.
-const DEAD_ZONE: f32 = 0.6;
+/// By so much every interval is shifted outwards.
+const SHIFT: f32 = 0.1;
 
 /// From here on floats are whole numbers.
 const ROUND: f32 = 12582912.0;
 
-/// v = (sum - offset) * scale, channel by channel, those of luma first.
+/// v = (sum - offset) * scale, channel by channel, those of luma first; |v| below which a latent is 0, in order of groups, at least 0.6.
 #[derive(Clone, Debug)]
 pub struct Scale {
     pub scale: [f32; CHANNELS],
     pub offset: [f32; CHANNELS],
+    pub zone: [f32; CHANNELS],
 }
 
 /// One row of positions. `luma`, `chroma`: sums, 96 and 32 a position; `reference`: latents of which y stays where |v - y| < `hold`;
@@ -65,8 +66,9 @@ fn generic(scale: &Scale, row: &Row, out: &mut [i8]) {
         for c in 0..CHANNELS {
             let (v, r) = (grouped[c], reference[c] as f32);
             // Adding 1.5 * 2^23 leaves the rounded number in the low bits.
-            let magnitude = (v.abs() + (0.5 - DEAD_ZONE) + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
+            let magnitude = (v.abs() - SHIFT + ROUND).to_bits() as i32 - ROUND.to_bits() as i32;
             let sign = v.to_bits() as i32 >> 31;
+            let magnitude = if v.abs() < scale.zone[c] { 0 } else { magnitude };
             let y = (magnitude ^ sign) - sign;
             out[c] = if (v - r).abs() < hold { reference[c] } else { y as i8 };
         }
@@ -104,7 +106,7 @@ mod tests {
     fn twins_agree_and_groups_are_in_order() {
         let mut r = random(5);
         let n = 5;
-        let scale = Scale { scale: std::array::from_fn(|c| 0.001 * (1 + c) as f32), offset: std::array::from_fn(|c| c as f32 * 3.0) };
+        let scale = Scale { scale: std::array::from_fn(|c| 0.001 * (1 + c) as f32), offset: std::array::from_fn(|c| c as f32 * 3.0), zone: [0.6; CHANNELS] };
         let luma: Vec<i32> = (0..n * 96).map(|_| r() as i32 % 60_000 - 30_000).collect();
         let chroma: Vec<i32> = (0..n * 32).map(|_| r() as i32 % 60_000 - 30_000).collect();
         let reference: Vec<i8> = (0..n * CHANNELS).map(|_| r() as i8).collect();
