@@ -106,7 +106,11 @@ mod tests {
     fn twins_agree_and_groups_are_in_order() {
         let mut r = random(5);
         let n = 5;
-        let scale = Scale { scale: std::array::from_fn(|c| 0.001 * (1 + c) as f32), offset: std::array::from_fn(|c| c as f32 * 3.0), zone: [0.6; CHANNELS] };
+        let scale = Scale {
+            scale: std::array::from_fn(|c| 0.001 * (1 + c) as f32),
+            offset: std::array::from_fn(|c| c as f32 * 3.0),
+            zone: [0.6; CHANNELS],
+        };
         let luma: Vec<i32> = (0..n * 96).map(|_| r() as i32 % 60_000 - 30_000).collect();
         let chroma: Vec<i32> = (0..n * 32).map(|_| r() as i32 % 60_000 - 30_000).collect();
         let reference: Vec<i8> = (0..n * CHANNELS).map(|_| r() as i8).collect();
