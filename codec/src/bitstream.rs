@@ -359,7 +359,7 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
 }
 
 /// LEB128.
-fn varint(out: &mut Vec<u8>, mut v: u32) {
+pub(crate) fn varint(out: &mut Vec<u8>, mut v: u32) {
     while v >= 0x80 {
         out.push(v as u8 | 0x80);
         v >>= 7;

@@ -6,6 +6,7 @@ mod rgb;
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
+use crate::lite::{self, Lite};
 use crate::model::{Pack, Runtime};
 use crate::motion::field::{Block, FlagIo};
 use crate::motion::{self, Networks};
@@ -231,7 +232,7 @@ impl Decoder {
         let s = self.stream.as_ref()?;
         let frame = s.held.get(s.last?)?;
         let (columns, rows) = crate::latent_size(&s.info);
-        Some(LatentsView { columns, rows, channels: s.pack.prior.channels, values: &frame.latents, skip: &frame.skip })
+        Some(LatentsView { columns, rows, channels: s.pack.channels, values: &frame.latents, skip: &frame.skip })
     }
 
     /// Forgets every held frame (flush, seek).
@@ -294,7 +295,7 @@ impl Stream {
     }
 
     fn decode(&self, data: &[u8], header: &FrameHeader, threads: usize, kernels: Level, reading: Reading) -> Result<(HeldFrame, Shares)> {
-        let prior = &self.pack.prior;
+        let m = self.pack.channels;
         let (w, h) = crate::latent_size(&self.info);
         let (count, rows) = (header.slices.len(), header.slice_rows(h)?);
         let known = self.known(header, &rows)?;
@@ -303,7 +304,7 @@ impl Stream {
             let (s, rows) = (&header.slices[i], &rows[i]);
             if !knows(known, rows) {
                 let moves = matches!(s.kind, SliceKind::Motion { .. });
-                return Ok((Latents::unknown(rows.len() * w, prior.channels, moves), Shares::default()));
+                return Ok((Latents::unknown(rows.len() * w, m, moves), Shares::default()));
             }
             self.slice_of(data, header, i, rows, kernels, reading)
         };
@@ -318,7 +319,7 @@ impl Stream {
             shares.hyper += s.hyper;
             shares.latents += s.latents;
         }
-        let mut frame = HeldFrame { known, ..HeldFrame::of(header.number, header.step, latents, prior.channels) };
+        let mut frame = HeldFrame { known, ..HeldFrame::of(header.number, header.step, latents, m) };
         if let (Picture::Pending(p), true) = (&mut frame.picture, header.clean.is_some()) {
             p.alone = rows.into_iter().filter(|r| knows(known, r)).collect();
         }
@@ -386,8 +387,32 @@ impl Stream {
     ) -> Result<(Latents, Shares)> {
         let (s, w) = (&header.slices[i], crate::latent_size(&self.info).0);
         let shape = Shape { width: w, height: rows.len() };
-        let walk = Walk { kernels, prior: &self.pack.prior, step: header.step, shape, groups: s.groups };
+        if let Some(lite) = &self.pack.lite {
+            return Ok((self.lite_slice(lite, data, header, s, rows)?, Shares::default()));
+        }
+        let walk = Walk { kernels, prior: self.pack.prior(), step: header.step, shape, groups: s.groups };
         self.slice(&walk, s, &data[s.range.clone()], header.number, rows.start * w..rows.end * w, reading)
+    }
+
+    /// A slice of a lite pack.
+    fn lite_slice(&self, lite: &Lite, data: &[u8], header: &FrameHeader, s: &SliceHeader, rows: &Range<usize>) -> Result<Latents> {
+        let (number, columns) = (header.number, crate::latent_size(&self.info).0);
+        let at = rows.start * columns * lite::CHANNELS..rows.end * columns * lite::CHANNELS;
+        let values = match s.kind {
+            SliceKind::None => None,
+            SliceKind::Latent { distance } => {
+                let reference = number.wrapping_sub(distance as u32);
+                let frame = self.held.get(reference).ok_or(Error::MissingReference { number, reference })?;
+                Some(&frame.latents[at])
+            }
+            SliceKind::Motion { .. } => return Err(Error::Damaged("a slice of kind motion with a lite pack".into())),
+        };
+        let (step, groups) = (header.step as usize, s.groups as usize);
+        let latents = values.map(|v| lite.latents(step, v));
+        let slice = lite::Slice { columns, step, groups, reference: latents.as_deref() };
+        let (y, inter) = lite::decode(lite, &slice, rows.len(), &data[s.range.clone()])?;
+        let v = lite.values(step, &y, &inter, latents.as_deref().zip(values));
+        Ok(Latents { values: v.values, skip: v.copied, motion: None })
     }
 
     fn slice(

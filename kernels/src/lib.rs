@@ -8,6 +8,7 @@ pub mod linear;
 mod linear_neon;
 #[cfg(target_arch = "x86_64")]
 mod linear_x86;
+pub mod lite;
 pub mod motion;
 #[cfg(target_arch = "aarch64")]
 mod neon;

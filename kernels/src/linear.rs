@@ -126,7 +126,7 @@ pub(crate) fn requantise(sum: i32, shift: i32, leaky: bool) -> i16 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A small deterministic generator is enough to fill test arrays.

@@ -42,7 +42,7 @@ impl Decoder {
 impl Stream {
     fn conceal(&mut self, data: &[u8], header: &FrameHeader, networks: &mut Networks, threads: usize, level: Level) -> Result<Planes> {
         let pack = self.pack.clone();
-        let m = pack.prior.channels;
+        let m = pack.channels;
         let (w, h) = crate::latent_size(&self.info);
         let (rows, count) = (header.slice_rows(h)?, header.slices.len());
         let reference = |s: &SliceHeader| Some(header.number.wrapping_sub(s.kind.distance()? as u32));

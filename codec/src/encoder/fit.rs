@@ -97,7 +97,12 @@ impl Search {
 impl Encoder {
     /// How finely slices are coded at a rung. Below step 0 regions of interest get no finer step, so that the lowest rung stays what it is.
     pub(super) fn fineness(&self, rung: Rung) -> Fineness {
-        if rung.0 < BELOW { rung.fineness() } else { regions::finer(rung.fineness(), &self.weights, &self.pack.prior) }
+        if self.pack.lite.is_some() {
+            // Bits have no price there: below step 0 groups are cut, evenly.
+            let groups = ((rung.0 as usize + 1) * GROUPS).div_ceil(BELOW as usize + 1).min(GROUPS) as u8;
+            return Fineness { groups, price: 1.0, ..rung.fineness() };
+        }
+        if rung.0 < BELOW { rung.fineness() } else { regions::finer(rung.fineness(), &self.weights, self.pack.prior()) }
     }
 
     /// Codes a frame from `rung` on until it is within the limits.
@@ -166,7 +171,10 @@ impl Encoder {
     /// A slice at rung 0 that says as little as can be said: a copy or, where there is nothing to copy, what the entropy model expects.
     fn blank(&self, work: &Work, i: usize) -> Coded {
         let pack = self.pack.clone();
-        let part = self.part(work, &pack.prior, i, Rung(0).fineness());
+        if pack.lite.is_some() {
+            return self.lite_blank(work, i, self.fineness(Rung(0)));
+        }
+        let part = self.part(work, pack.prior(), i, Rung(0).fineness());
         match work.reference.and_then(|n| self.held.get(n)).filter(|_| !work.layout.strips[i].anew) {
             Some(frame) => part.copy(frame, self.number.wrapping_sub(frame.number) as u8),
             None => part.blank(),
@@ -181,7 +189,7 @@ impl Encoder {
 
     fn least_frame(&self) -> usize {
         let layout = self.layout(None);
-        let work = Work::blank(layout, self.pack.prior.channels);
+        let work = Work::blank(layout, self.pack.channels);
         let coded = (0..work.layout.strips.len()).map(|i| self.blank(&work, i)).collect::<Vec<_>>();
         let least = self.write(u32::MAX, 0, &coded, &work).len();
         if self.settings.intra_refresh == 0 {

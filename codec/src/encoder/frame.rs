@@ -141,6 +141,9 @@ impl Encoder {
     pub(super) fn prepare(&mut self, reference: Option<u32>, band: Option<Band>, likely: Fineness) -> Result<Work> {
         let layout = self.layout(band.as_ref());
         let pack = self.pack.clone();
+        if pack.lite.is_some() {
+            return Ok(Work { layout, band, reference, plan: None, price: 1.0, y: Base::default(), whole: true });
+        }
         self.none_cost.resize(layout.rows.div_ceil(2), (f32::INFINITY, u32::MAX));
         let mut plan = None;
         if let Some(number) = reference.filter(|_| self.moves()) {
@@ -156,7 +159,7 @@ impl Encoder {
             let (frame, picture) = (self.held.get(number), self.held.made(number));
             if let (Some(frame), Some(picture)) = (frame, picture) {
                 self.outcome.learn(self.kernels, number, &self.last_planes, picture);
-                let bit = pack.prior.price(likely.step);
+                let bit = pack.prior().price(likely.step);
                 let prices = Prices { bit, vector_bit: likely.price * VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads.count() };
@@ -214,7 +217,10 @@ impl Encoder {
     pub(super) fn slices(&mut self, work: &mut Work, fine: Fineness) -> Result<(u8, Vec<Coded>)> {
         let step = fine.step;
         let pack = self.pack.clone();
-        let prior = &pack.prior;
+        if pack.lite.is_some() {
+            return Ok((step, self.lite_slices(work, fine)));
+        }
+        let prior = pack.prior();
         let strips = work.layout.strips.clone();
         let Some(number) = work.reference else {
             let coded = crate::threads::parallel(self.threads.count(), strips.len(), |i| self.part(work, prior, i, fine).none());

@@ -4,6 +4,7 @@ mod blank;
 mod fit;
 mod frame;
 mod input;
+mod lite;
 mod motion;
 mod rate;
 mod refresh;
@@ -26,6 +27,7 @@ use frame::Work;
 use lic_kernels::Level;
 use lic_kernels::motion::SearchPlane;
 use lic_kernels::planes::Planes;
+use lite::LiteState;
 use motion::{Calm, Layout, Outcome, Reach, Strip};
 use rate::{Budget, Rate};
 use refresh::{Band, Refresh};
@@ -140,6 +142,8 @@ pub struct Encoder {
     pack: Arc<Pack>,
     networks: Networks,
     search: Option<SearchPlane>,
+    /// Of lite packs alone.
+    lite: Option<LiteState>,
     info: StreamInfo,
     settings: Settings,
     threads: Threads,
@@ -188,7 +192,9 @@ impl Encoder {
         let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true)?;
         let fps = (info.fps.0 > 0 && info.fps.1 > 0).then(|| info.fps.0 as f64 / info.fps.1 as f64);
         let rate = Rate::new(0, fps, (info.width * info.height) as f32);
+        let lite = pack.lite.as_ref().map(|l| LiteState::new(l, Level::best()));
         let mut encoder = Encoder {
+            lite,
             pack,
             networks,
             search: None,
@@ -367,7 +373,7 @@ impl Encoder {
 
     /// Whether slices of kind `motion` are to be had.
     fn moves(&self) -> bool {
-        self.pack.prior.motion.is_some() && matches!(self.settings.inter, Inter::Auto | Inter::Motion)
+        self.pack.lite.is_none() && self.pack.prior().motion.is_some() && matches!(self.settings.inter, Inter::Auto | Inter::Motion)
     }
 
     /// `band`: slices end where it does.
@@ -467,7 +473,7 @@ impl Encoder {
             }
             latents.push(c.latents);
         }
-        let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.prior.channels) };
+        let mut frame = HeldFrame { needs, ..HeldFrame::of(number, step, latents, self.pack.channels) };
         match &work.plan {
             Some(plan) => self.calm.learn(plan, &frame.skip),
             None => self.calm.clear(),

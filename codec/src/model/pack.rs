@@ -1,7 +1,9 @@
-//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`, and `networks.safetensors` if it has a prior for kind `motion`.
+//! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`, and `networks.safetensors` if it has a prior for kind `motion`;
+//! or a lite pack: `model.toml`, `synthesis.onnx`, `lite.safetensors`.
 
 use super::Integers;
 use crate::error::{Error, Result};
+use crate::lite::{self, Lite};
 use crate::prior::Prior;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -16,7 +18,11 @@ pub struct Pack {
     pub(crate) synthesis: Cow<'static, [u8]>,
     /// The same in exact integers, for the pictures of frames with slices of kind `motion`: where the prior has that kind.
     pub(crate) integers: Option<Integers>,
-    pub(crate) prior: Prior,
+    /// Of lite packs absent.
+    prior: Option<Prior>,
+    pub(crate) lite: Option<Arc<Lite>>,
+    /// Latent channels.
+    pub(crate) channels: usize,
 }
 
 /// What the codec reads of `model.toml`; the rest is for people.
@@ -31,9 +37,10 @@ const MANIFEST_FORMAT: u32 = 1;
 /// Files of one pack in the order they are hashed.
 struct Files {
     manifest: Cow<'static, [u8]>,
-    analysis: Cow<'static, [u8]>,
+    analysis: Option<Cow<'static, [u8]>>,
     synthesis: Cow<'static, [u8]>,
-    prior: Cow<'static, [u8]>,
+    prior: Option<Cow<'static, [u8]>>,
+    lite: Option<Cow<'static, [u8]>>,
     integers: Option<Cow<'static, [u8]>>,
 }
 
@@ -45,9 +52,10 @@ macro_rules! compiled_in {
             &PACK,
             &(|| Files {
                 manifest: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/model.toml"))),
-                analysis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis.onnx"))),
+                analysis: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis.onnx")))),
                 synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis.onnx"))),
-                prior: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/prior.safetensors"))),
+                prior: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/prior.safetensors")))),
+                lite: None,
                 integers: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/networks.safetensors")))),
             }) as &dyn Fn() -> Files,
         )
@@ -102,12 +110,15 @@ impl Pack {
             let p = folder.join(n);
             std::fs::read(&p).map(Cow::Owned).map_err(|e| Error::Pack(format!("{}: {e}", p.display())))
         };
+        let is_lite = folder.join("lite.safetensors").exists();
+        let (of_lite, of_others) = (|n: &str| is_lite.then(|| file(n)).transpose(), |n: &str| (!is_lite).then(|| file(n)).transpose());
         let files = Files {
-            integers: file("networks.safetensors").ok(),
+            integers: if is_lite { None } else { file("networks.safetensors").ok() },
             manifest: file("model.toml")?,
-            analysis: file("analysis.onnx")?,
+            analysis: of_others("analysis.onnx")?,
             synthesis: file("synthesis.onnx")?,
-            prior: file("prior.safetensors")?,
+            prior: of_others("prior.safetensors")?,
+            lite: of_lite("lite.safetensors")?,
         };
         Pack::build(files).map_err(|e| Error::Pack(format!("{}: {}", folder.display(), reason(e))))
     }
@@ -120,15 +131,23 @@ impl Pack {
         }
         // The card may be corrected without making a pack another one: only what computes is hashed.
         let mut hash = blake3::Hasher::new();
-        for part in [&f.analysis, &f.synthesis, &f.prior].into_iter().chain(&f.integers) {
+        for part in f.analysis.iter().chain([&f.synthesis]).chain(&f.prior).chain(&f.lite).chain(&f.integers) {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
-        let prior = Prior::parse(&f.prior)?;
-        let integers = f.integers.map(|i| Integers::parse(&i, prior.channels)).transpose()?;
-        if prior.motion.is_some() && integers.is_none() {
+        let prior = f.prior.map(|p| Prior::parse(&p)).transpose()?;
+        let lite = f.lite.map(|l| Lite::parse(&l)).transpose()?.map(Arc::new);
+        let channels = prior.as_ref().map_or(lite::CHANNELS, |p| p.channels);
+        let integers = f.integers.map(|i| Integers::parse(&i, channels)).transpose()?;
+        if prior.as_ref().is_some_and(|p| p.motion.is_some()) && integers.is_none() {
             return Err(Error::Pack("a prior for kind motion without networks.safetensors".into()));
         }
-        Ok(Pack { name: manifest.name, id: hash.finalize().into(), analysis: f.analysis, synthesis: f.synthesis, integers, prior })
+        let (name, id) = (manifest.name, hash.finalize().into());
+        Ok(Pack { name, id, analysis: f.analysis.unwrap_or_default(), synthesis: f.synthesis, integers, prior, lite, channels })
+    }
+
+    /// The prior of any pack but a lite one: callers have looked at `lite` before.
+    pub(crate) fn prior(&self) -> &Prior {
+        self.prior.as_ref().expect("not a lite pack")
     }
 
     pub fn name(&self) -> &str {

@@ -27,7 +27,7 @@ impl Exact {
 
     /// Adds to `base` what it lacks of the set positions in `rows`, which count as a picture of their own, by the integer network.
     pub fn analyse_at(&self, planes: &Planes, rows: Range<usize>, map: &[bool], base: &mut Base) -> Result<()> {
-        let (columns, m) = (planes.width / 16, self.pack.prior.channels);
+        let (columns, m) = (planes.width / 16, self.pack.channels);
         let n = columns * (planes.height / 16);
         base.values.resize(n * m, 0.0);
         base.known.resize(n, false);
@@ -43,7 +43,7 @@ impl Exact {
 
     /// Makes the picture of a frame of `columns` latent columns; `own`: its latents.
     pub fn make(&self, own: &[i32], pending: Pending, columns: usize) -> Result<Planes> {
-        let m = self.pack.prior.channels;
+        let m = self.pack.channels;
         let rows = own.len() / m / columns;
         let Pending { step, modes, prediction, mut base, coded, alone } = pending;
         let Some(mut picture) = prediction else { return self.whole(own, columns, rows) };
@@ -52,7 +52,7 @@ impl Exact {
         let mut row_of = vec![u32::MAX; modes.len()];
         coded.positions.iter().enumerate().for_each(|(row, &p)| row_of[p as usize] = row as u32);
         // From latents before gain to what synthesis takes.
-        let prior = &self.pack.prior;
+        let prior = self.pack.prior();
         let scale: Vec<f32> =
             prior.gains(step).iter().zip(prior.step_sizes(step)).map(|(g, &d)| (*g as f64 * d as f64 / 65536.0) as f32).collect();
         let all = 0..rows;

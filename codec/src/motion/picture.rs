@@ -63,8 +63,9 @@ impl Networks {
     pub fn new(runtime: &Runtime, pack: &Arc<Pack>, level: Level, threads: usize, encoder: bool) -> Result<Networks> {
         let session = |wanted: bool, model: &[u8]| wanted.then(|| Network::new(runtime, model, threads)).transpose();
         Ok(Networks {
-            analysis: session(encoder, &pack.analysis)?,
-            synthesis: session(pack.integers.is_none(), &pack.synthesis)?,
+            analysis: session(encoder && pack.lite.is_none(), &pack.analysis)?,
+            // The encoder of a lite pack makes no pictures.
+            synthesis: session(pack.integers.is_none() && !(encoder && pack.lite.is_some()), &pack.synthesis)?,
             packed: Vec::new(),
             exact: Exact { pack: pack.clone(), level, threads },
         })
@@ -72,7 +73,7 @@ impl Networks {
 
     /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network.
     pub fn analyse(&mut self, planes: &Planes) -> Result<Vec<f32>> {
-        let m = self.exact.pack.prior.channels;
+        let m = self.exact.pack.channels;
         shuffle::pack(planes, &mut self.packed);
         let n = planes.width / 16 * (planes.height / 16);
         let network = self.analysis.as_mut().ok_or_else(|| Error::Pack("analysis was not asked for".into()))?;
@@ -95,7 +96,7 @@ impl Networks {
         let Some(network) = &mut self.synthesis else {
             return self.exact.make(&frame.latents, pending, columns);
         };
-        let own = Self::synthesise(network, &frame.latents, self.exact.pack.prior.channels, columns)?;
+        let own = Self::synthesise(network, &frame.latents, self.exact.pack.channels, columns)?;
         // Such a pack has no slices of kind `motion`: here a damaged frame is concealed.
         Ok(match pending.prediction {
             Some(p) => with_blocks(p, &own, columns, |i| pending.modes.get(i) == Some(&Mode::Own)),
