@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What becomes of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum LinkEvent {
+pub enum LinkEvent {
     Connected,
     Disconnected,
     /// It does not work yet and this is what a user can do; tried on and on.
@@ -26,7 +26,7 @@ pub(crate) enum LinkEvent {
 }
 
 /// What an end does with its session. All calls come from one thread.
-pub(crate) trait Role: Send + 'static {
+pub trait Role: Send + 'static {
     type Message: Send;
 
     /// Declares everything on a fresh session.
