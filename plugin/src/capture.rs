@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the source says, or the wall clock at the frame's running time `pts`. Nanoseconds since 1970.
 pub fn capture_time(element: &impl IsA<gst::Element>, buffer: &gst::BufferRef, pts: Option<gst::ClockTime>) -> Option<i64> {
-    let unix =
-        |meta: &gst::MetaRef<gst::ReferenceTimestampMeta>| meta.reference().structure(0).is_some_and(|structure| structure.name() == UNIX_TIME);
+    let unix = |meta: &gst::MetaRef<gst::ReferenceTimestampMeta>| {
+        meta.reference().structure(0).is_some_and(|structure| structure.name() == UNIX_TIME)
+    };
     if let Some(meta) = buffer.iter_meta::<gst::ReferenceTimestampMeta>().find(unix) {
         return i64::try_from(meta.timestamp().nseconds()).ok();
     }

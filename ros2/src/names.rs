@@ -33,10 +33,8 @@ pub const COMPRESSED_IMAGE: Type = Type {
     name: "sensor_msgs::msg::dds_::CompressedImage_",
     rihs01: "RIHS01_15640771531571185e2efc8a100baf923961a4d15d5569652e6cb6691e8e371a",
 };
-pub const CAMERA_INFO: Type = Type {
-    name: "sensor_msgs::msg::dds_::CameraInfo_",
-    rihs01: "RIHS01_b3dfd68ff46c9d56c80fd3bd4ed22c7a4ddce8c8348f2f59c299e73118e7e275",
-};
+pub const CAMERA_INFO: Type =
+    Type { name: "sensor_msgs::msg::dds_::CameraInfo_", rihs01: "RIHS01_b3dfd68ff46c9d56c80fd3bd4ed22c7a4ddce8c8348f2f59c299e73118e7e275" };
 
 impl Type {
     #[must_use]

@@ -208,10 +208,8 @@ impl Role for Listener {
             .callback(move |sample| shared.picture(&sample, &pictures))
             .wait()?;
         let shared = self.shared.clone();
-        let infos = session
-            .declare_subscriber(info.key(*mode, *domain, CAMERA_INFO))
-            .callback(move |sample| shared.calibration(&sample))
-            .wait()?;
+        let infos =
+            session.declare_subscriber(info.key(*mode, *domain, CAMERA_INFO)).callback(move |sample| shared.calibration(&sample)).wait()?;
         let tokens = self.tokens(session, [(&image, COMPRESSED_IMAGE), (&info, CAMERA_INFO)])?;
         self.declared = Some(Declared { _subscribers: [images, infos], _tokens: tokens });
         Ok(())

@@ -3,15 +3,7 @@
 import sys
 
 from mcap_ros2._dynamic import generate_dynamic
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: F401
-from rosbags.typesys.stores.ros2_humble import FIELDDEFS
-
-
-def definition(name, done):
-    """ROS's own text of `name` with all it refers to, out of the type store."""
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    return store.generate_msgdef(name, ros_version=2)[0]
-
+from rosbags.typesys import Stores, get_typestore
 
 messages = dict(line.split(" ")[-2:] for line in sys.stdin.read().splitlines() if line.startswith(("image ", "info ")))
 assert set(messages) == {"image", "info"}, messages

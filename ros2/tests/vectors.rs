@@ -104,12 +104,12 @@ fn attachments() {
 #[test]
 fn an_image_is_these_bytes() {
     let bytes = [
-        &[0, 1, 0, 0][..],                       // little endian
-        &[1, 0, 0, 0, 2, 0, 0, 0],               // stamp
-        &[4, 0, 0, 0, b'c', b'a', b'm', 0],      // frame_id
+        &[0, 1, 0, 0][..],                        // little endian
+        &[1, 0, 0, 0, 2, 0, 0, 0],                // stamp
+        &[4, 0, 0, 0, b'c', b'a', b'm', 0],       // frame_id
         &[5, 0, 0, 0, b'j', b'p', b'e', b'g', 0], // format
-        &[0, 0, 0],                              // to four bytes
-        &[3, 0, 0, 0, 0xff, 0xd8, 0xff],         // data
+        &[0, 0, 0],                               // to four bytes
+        &[3, 0, 0, 0, 0xff, 0xd8, 0xff],          // data
     ]
     .concat();
     assert_eq!(image().to_cdr(), bytes);

@@ -58,7 +58,9 @@ impl Metadata {
                 "gst.duration" => metadata.duration = value.parse().ok(),
                 "gst.offset" => metadata.offset = value.parse().ok(),
                 "gst.offset-end" => metadata.offset_end = value.parse().ok(),
-                "gst.flags" => metadata.flags = FLAGS.into_iter().filter(|flag| value.split(',').any(|part| part.trim() == *flag)).collect(),
+                "gst.flags" => {
+                    metadata.flags = FLAGS.into_iter().filter(|flag| value.split(',').any(|part| part.trim() == *flag)).collect()
+                }
                 "gst.compression" => metadata.compression = Some(value),
                 _ => {}
             }
