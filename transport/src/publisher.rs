@@ -214,10 +214,7 @@ impl Publisher {
         let stream = key::random_id();
         let stop = Arc::new(AtomicBool::new(false));
         let state = State {
-            queue: Queue::new(Limits {
-                time: settings.adapt.map_or(settings.limits.time, |_| settings.limits.time.min(ADAPTIVE)),
-                ..settings.limits
-            }),
+            queue: Queue::new(Limits { time: settings.adapt.map_or(settings.limits.time, |_| settings.limits.time.min(ADAPTIVE)), ..settings.limits }),
             sequence: 0,
             caps: None,
             caps_sent: None,
@@ -559,10 +556,7 @@ impl Sending {
         let state = &mut *guard;
         let held = if state.numbered { state.history.acknowledged(now) } else { None };
         let queued = state.queue.bytes();
-        let moved = state
-            .control
-            .as_mut()
-            .and_then(|control| (control.adjust(queued, now) || state.stats.bit_rate == 0).then(|| control.target() as u64));
+        let moved = state.control.as_mut().and_then(|control| (control.adjust(queued, now) || state.stats.bit_rate == 0).then(|| control.target() as u64));
         if let Some(bits) = moved {
             state.stats.bit_rate = bits;
         }

@@ -230,8 +230,7 @@ impl Scream {
             self.target = self.target.min(limit.max(before.min(self.target)));
         }
         self.target = self.target.clamp(self.range.least, self.range.most);
-        (self.target - before).abs() >= 0.02 * before
-            || (self.target != before && (self.target == self.range.most || self.target == self.range.least))
+        (self.target - before).abs() >= 0.02 * before || (self.target != before && (self.target == self.range.most || self.target == self.range.least))
     }
 
     fn leave_fast_increase(&mut self, now: Instant) {

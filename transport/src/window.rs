@@ -89,10 +89,7 @@ mod tests {
         let (mut window, mut tracker) = (Window::default(), Tracker::default());
         for n in 0..200u32 {
             tracker.arrive(n.into());
-            window.keep(
-                n.into(),
-                &frame(n, if n == 0 { &[] } else { std::slice::from_ref(&n) }.iter().map(|n| n - 1).collect::<Vec<_>>().as_slice()),
-            );
+            window.keep(n.into(), &frame(n, if n == 0 { &[] } else { std::slice::from_ref(&n) }.iter().map(|n| n - 1).collect::<Vec<_>>().as_slice()));
         }
         assert_eq!(window.whole(&tracker), u64::MAX);
         window.drop(198);

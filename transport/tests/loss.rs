@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use lic_transport::*;
 use link::Link;
+use lic_transport::*;
 
 const CAPS: &str = "video/x-test, width=(int)64";
 /// Long enough for the busiest machine; nothing waits that long unless it fails.

@@ -10,8 +10,7 @@ use mutate::{Random, change};
 fn headers() -> Vec<Vec<u8>> {
     let bare = Header { stream: 1, ..Header::default() };
     let info = FrameInfo { key: true, header: true, number: Some(u32::MAX), pts: Some(5_000_000_000), ..FrameInfo::default() };
-    let key =
-        Header { stream: u64::MAX, sequence: 9, info, caps: Some("video/x-lic, width=640".into()), caps_follow: true, acknowledge: true };
+    let key = Header { stream: u64::MAX, sequence: 9, info, caps: Some("video/x-lic, width=640".into()), caps_follow: true, acknowledge: true };
     let references = (1..=MAX_REFERENCES as u32).collect();
     let times = (Some(1 << 40), Some(1 << 39), Some(33_333_333));
     let info = FrameInfo { delta: true, references, pts: times.0, dts: times.1, duration: times.2, ..FrameInfo::default() };

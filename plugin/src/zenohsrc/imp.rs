@@ -38,12 +38,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings {
-            network: Network::default(),
-            key_expr: DEFAULT_KEY_EXPR.into(),
-            latency: DEFAULT_LATENCY,
-            playout_delay: DEFAULT_PLAYOUT_DELAY,
-        }
+        Settings { network: Network::default(), key_expr: DEFAULT_KEY_EXPR.into(), latency: DEFAULT_LATENCY, playout_delay: DEFAULT_PLAYOUT_DELAY }
     }
 }
 
@@ -186,12 +181,8 @@ impl BaseSrcImpl for ZenohSrc {
                 this.heard(event);
             }
         };
-        let subscriber = Subscriber::start(
-            SubscriberSettings { key: settings.key_expr, playout: Duration::from_millis(settings.playout_delay.into()) },
-            &settings.network,
-            notify,
-        )
-        .map_err(|e| network::error_message(&e))?;
+        let subscriber = Subscriber::start(SubscriberSettings { key: settings.key_expr, playout: Duration::from_millis(settings.playout_delay.into()) }, &settings.network, notify)
+            .map_err(|e| network::error_message(&e))?;
         *lock(&self.subscriber) = Some(Arc::new(subscriber));
         Ok(())
     }
