@@ -2,12 +2,16 @@
 
 use gst::glib;
 
+mod capture;
 mod foreign;
 pub mod frame_meta;
 mod licdec;
 mod licenc;
 mod licparse;
 mod network;
+mod ros2;
+mod ros2sink;
+mod ros2src;
 mod stream;
 mod zenohsink;
 mod zenohsrc;
@@ -18,6 +22,8 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     licparse::register(plugin)?;
     zenohsink::register(plugin)?;
     zenohsrc::register(plugin)?;
+    ros2sink::register(plugin)?;
+    ros2src::register(plugin)?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What becomes of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum LinkEvent {
+pub enum LinkEvent {
     Connected,
     Disconnected,
     /// It does not work yet and this is what a user can do; tried on and on.
@@ -24,7 +24,7 @@ pub(crate) enum LinkEvent {
 }
 
 /// What an end does with its session. All calls come from one thread.
-pub(crate) trait Role: Send + 'static {
+pub trait Role: Send + 'static {
     type Message: Send;
 
     /// Declares everything on a fresh session.

@@ -1,7 +1,8 @@
 use super::rate::Encoder;
 use super::{CongestionControl, Priority, Reliability};
+use crate::capture::capture_time;
 use crate::frame_meta;
-use crate::network::{self, UNIX_TIME, post, text};
+use crate::network::{self, post, text};
 use crate::stream::lock;
 use gst::glib;
 use gst::prelude::*;
@@ -10,7 +11,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use lic_transport::{Frame, FrameInfo, Limits, Network, Publisher, PublisherEvent, PublisherSettings, PublisherStats};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("zenohsink", gst::DebugColorFlags::empty(), Some("zenoh sink")));
@@ -455,23 +456,8 @@ impl ZenohSink {
             pts: pts.map(gst::ClockTime::nseconds),
             dts: running(buffer.dts()).map(gst::ClockTime::nseconds),
             duration: buffer.duration().map(gst::ClockTime::nseconds),
-            capture: self.capture_time(buffer, pts),
+            capture: capture_time(&*self.obj(), buffer, pts),
         }
-    }
-
-    /// What the source says, or the wall clock at the frame's running time.
-    fn capture_time(&self, buffer: &gst::BufferRef, pts: Option<gst::ClockTime>) -> Option<i64> {
-        let unix = |meta: &gst::MetaRef<gst::ReferenceTimestampMeta>| {
-            meta.reference().structure(0).is_some_and(|structure| structure.name() == UNIX_TIME)
-        };
-        if let Some(meta) = buffer.iter_meta::<gst::ReferenceTimestampMeta>().find(unix) {
-            return i64::try_from(meta.timestamp().nseconds()).ok();
-        }
-        let element = self.obj();
-        let running_now = element.clock().and_then(|clock| Some(clock.time().saturating_sub(element.base_time()?)));
-        let age = running_now.zip(pts).map_or(0, |(now, pts)| now.saturating_sub(pts).nseconds());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
-        i64::try_from(now).ok()?.checked_sub(i64::try_from(age).ok()?)
     }
 
     /// What the publisher has to tell, from its threads.
