@@ -7,6 +7,7 @@ pub mod frame_meta;
 mod licdec;
 mod licenc;
 mod licparse;
+mod lictojpeg;
 mod network;
 mod stream;
 mod zenohsink;
@@ -16,6 +17,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     licenc::register(plugin)?;
     licdec::register(plugin)?;
     licparse::register(plugin)?;
+    lictojpeg::register(plugin)?;
     zenohsink::register(plugin)?;
     zenohsrc::register(plugin)?;
     Ok(())
