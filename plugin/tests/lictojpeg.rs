@@ -91,17 +91,19 @@ fn files_look_as_licdec_shows_the_stream() {
 fn optimised_progressive_and_plain_files_hold_the_same_coefficients() {
     let s = stream("licenc");
     for subsampling in ["420", "444", "grey"] {
+        let format = if subsampling == "grey" { VideoFormat::Gray8 } else { VideoFormat::I420 };
         let of = |properties: &str| {
             let mut h = transcoder(&s.caps, &format!("quality=80 subsampling={subsampling} {properties}"));
             h.push(s.frames[0].clone()).unwrap();
             let file = h.pull().unwrap();
-            let format = if subsampling == "grey" { VideoFormat::Gray8 } else { VideoFormat::Rgb };
-            (file.size(), bytes(&read(&file, format)))
+            (file.size(), read(&file, format))
         };
         let (plain, optimised) = (of("optimise=false"), of("optimise=true"));
         assert!(optimised.0 < plain.0, "{subsampling}");
         for other in [optimised, of("progressive=true"), of("restart-rows=1"), of("progressive=true restart-rows=1")] {
-            assert!(other.1 == plain.1, "{subsampling}: other samples");
+            // Of visible samples: what lies beside them in memory is anything.
+            let p = psnr(&other.1, &plain.1, &info(format, W, H));
+            assert!(p.iter().all(|p| *p > 100.0), "{subsampling}: other samples, {p:?}");
         }
     }
 }

@@ -34,15 +34,29 @@ fn forward(mut v: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
     t
 }
 
+/// Added to a number within 2^22 of zero, it leaves the nearest whole number in the lowest bits: without a conversion, which no vector of
+/// SSE2 does as Rust wants it.
+const NEAREST: f32 = (3 << 22) as f32;
+
+/// [`ZIGZAG`] for blocks as [`forward`] orders them.
+const PLACES: [u8; 64] = {
+    let (mut places, mut i) = (ZIGZAG, 0);
+    while i < 64 {
+        places[i] = ZIGZAG[i] % 8 * 8 + ZIGZAG[i] / 8;
+        i += 1;
+    }
+    places
+};
+
 /// All blocks of a plane and of its padding to `lines` rows of `stride` blocks, which repeats the last samples.
 pub fn blocks(plane: &Plane, stride: usize, lines: usize, quantiser: &Quantiser) -> Vec<[i16; 64]> {
     // By frequency as `forward` orders it.
     let mut factor = [[0.0; 8]; 8];
-    let mut offset = [[0.0; 8]; 8];
+    let mut dead = [[0.0; 8]; 8];
     for (i, n) in ZIGZAG.iter().enumerate() {
         let (x, y) = (*n as usize % 8, *n as usize / 8);
         factor[x][y] = 1.0 / (8.0 * SCALE[x] * SCALE[y] * quantiser.table[i] as f32);
-        offset[x][y] = if i == 0 { 0.5 } else { quantiser.rounding };
+        dead[x][y] = if i == 0 { 0.0 } else { 0.5 - quantiser.rounding };
     }
     let mut out = Vec::with_capacity(stride * lines);
     for by in 0..lines {
@@ -59,15 +73,13 @@ pub fn blocks(plane: &Plane, stride: usize, lines: usize, quantiser: &Quantiser)
             for x in 0..8 {
                 for y in 0..8 {
                     let v = coefficients[x][y] * factor[x][y];
-                    // Truncation rounds toward zero.
-                    levels[x][y] = (v + offset[x][y].copysign(v)) as i32 as i16;
+                    let level = (v - dead[x][y].copysign(v) + NEAREST).to_bits().wrapping_sub(NEAREST.to_bits()) as i32;
+                    // Ten bits of magnitude is what a baseline AC code can say.
+                    levels[x][y] = (level as i16).clamp(-1023, 1023);
                 }
             }
-            // Ten bits of magnitude is what a baseline AC code can say.
-            out.push(std::array::from_fn(|i| {
-                let n = ZIGZAG[i] as usize;
-                levels[n % 8][n / 8].clamp(-1023, 1023)
-            }));
+            let levels = levels.as_flattened();
+            out.push(PLACES.map(|n| levels[n as usize & 63]));
         }
     }
     out

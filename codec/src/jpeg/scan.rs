@@ -139,21 +139,24 @@ impl Scan<'_> {
         if end == 0 {
             return;
         }
-        let mut zeros = 0;
-        for &v in &block[first..=end] {
-            if v == 0 {
-                zeros += 1;
-                continue;
-            }
+        // Bit i: coefficient i is coded.
+        let coded = (0..64).fold(0u64, |bits, i| bits | ((block[i] != 0) as u64) << i);
+        let mut left = coded & (u64::MAX << first) & (u64::MAX >> (63 - end));
+        let mut next = first;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
             run.flush(sink);
+            let mut zeros = at - next;
+            next = at + 1;
             while zeros > 15 {
                 sink.symbol(1, c.table, 0xF0, 0, 0);
                 zeros -= 16;
             }
-            let (size, low) = magnitude(v as i32);
-            sink.symbol(1, c.table, (zeros << 4 | size) as u8, low, size);
-            zeros = 0;
+            let (size, low) = magnitude(block[at] as i32);
+            sink.symbol(1, c.table, (zeros as u32 * 16 + size) as u8, low, size);
         }
+        let zeros = end + 1 - next;
         if zeros > 0 && self.progressive {
             run.add(sink, c.table);
         } else if zeros > 0 {
