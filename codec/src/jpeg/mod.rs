@@ -80,7 +80,7 @@ pub fn write(picture: &RawFrame, colour: Colour, options: &Options, notes: &Note
         return Err(Error::Unsupported(format!("JPEG quality {} is not within 0 to 100", options.quality)));
     }
     let quantiser = tables::quantiser(options.quality, notes.step);
-    let planes = samples::planes(picture, colour, options.subsampling, grey)?;
+    let planes = samples::planes(picture, colour, options.subsampling, grey);
     let most = if grey || options.subsampling == Subsampling::Yuv444 { 1 } else { 2 };
     let (width, height) = (picture.width, picture.height);
     let (columns, rows) = (width.div_ceil(8 * most), height.div_ceil(8 * most));

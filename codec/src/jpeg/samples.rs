@@ -1,7 +1,7 @@
 //! The codec's planes -> the planes that a JPEG file holds: full-range BT.601 YCbCr.
 
 use super::Subsampling;
-use crate::error::{Error, Result};
+use crate::decoder::rgb::weights;
 use crate::{Colour, RawFormat, RawFrame};
 
 pub struct Plane {
@@ -19,22 +19,10 @@ struct Conversion {
     chroma: [[i32; 2]; 2],
 }
 
-/// Shares of red and blue in luma by H.273's matrix code; BT.709 where it says nothing, as the codec's RGB conversion has it.
-fn weights(matrix: u8) -> Result<(f64, f64)> {
-    Ok(match matrix {
-        1 | 2 => (0.2126, 0.0722),
-        4 => (0.30, 0.11),
-        5 | 6 => (0.299, 0.114),
-        7 => (0.212, 0.087),
-        9 => (0.2627, 0.0593),
-        other => return Err(Error::Unsupported(format!("JPEG files of pictures with the matrix {other} of H.273"))),
-    })
-}
-
 impl Conversion {
-    fn new(colour: Colour) -> Result<Conversion> {
+    fn new(colour: Colour) -> Conversion {
         let (luma, chroma, black) = if colour.full_range { (1.0, 1.0, 0) } else { (255.0 / 219.0, 255.0 / 224.0, 16) };
-        let (kr, kb) = weights(colour.matrix)?;
+        let (kr, kb) = weights(colour);
         let (jr, jb) = (0.299, 0.114);
         let (kg, jg) = (1.0 - kr - kb, 1.0 - jr - jb);
         // Red, green and blue less luma, of Cb and of Cr.
@@ -46,7 +34,7 @@ impl Conversion {
         let cr = [0, 1].map(|i| (red[i] - to_luma[i]) / (2.0 * (1.0 - jr)));
         let fixed = |v: f64| (v * 65536.0).round() as i32;
         let scaled = |v: [f64; 2]| v.map(|v| fixed(v * chroma));
-        Ok(Conversion { luma: fixed(luma), black, to_luma: scaled(to_luma), chroma: [scaled(cb), scaled(cr)] })
+        Conversion { luma: fixed(luma), black, to_luma: scaled(to_luma), chroma: [scaled(cb), scaled(cr)] }
     }
 
     fn luma(&self, y: u8, chroma: i32) -> u8 {
@@ -55,16 +43,16 @@ impl Conversion {
 }
 
 /// Planes in the file's order, without padding. The picture is I420 or GRAY8.
-pub fn planes(picture: &RawFrame, colour: Colour, subsampling: Subsampling, grey: bool) -> Result<Vec<Plane>> {
+pub fn planes(picture: &RawFrame, colour: Colour, subsampling: Subsampling, grey: bool) -> Vec<Plane> {
     let (width, height) = (picture.width, picture.height);
-    let conversion = Conversion::new(colour)?;
+    let conversion = Conversion::new(colour);
     let (luma, stride) = picture.planes[0];
     let mut y = Plane { width, height, samples: vec![0; width * height] };
     if picture.format == RawFormat::Gray8 {
         for (out, line) in y.samples.chunks_exact_mut(width).zip(luma.chunks(stride)) {
             out.iter_mut().zip(line).for_each(|(o, v)| *o = conversion.luma(*v, 0));
         }
-        return Ok(vec![y]);
+        return vec![y];
     }
     let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
     let mut chroma = [0, 1].map(|_| Plane { width: cw, height: ch, samples: vec![0; cw * ch] });
@@ -90,13 +78,13 @@ pub fn planes(picture: &RawFrame, colour: Colour, subsampling: Subsampling, grey
         }
     }
     if grey {
-        return Ok(vec![y]);
+        return vec![y];
     }
     let [cb, cr] = chroma;
-    Ok(match subsampling {
+    match subsampling {
         Subsampling::Yuv444 => vec![y, doubled(&cb, width, height), doubled(&cr, width, height)],
         _ => vec![y, cb, cr],
-    })
+    }
 }
 
 /// Twice the columns and rows, cut to `width` and `height`; each sample 3/4 of the nearest and 1/4 of the next, in both directions.

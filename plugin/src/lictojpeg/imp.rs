@@ -241,7 +241,7 @@ impl BaseTransformImpl for LicToJpeg {
         let settings = lock(&self.settings).clone();
         let made = self.transcode(state, &settings, &input);
         let ask = match &made {
-            Ok((_, Some(e))) | Err(e @ (Error::Damaged(_) | Error::MissingReference { .. })) => {
+            Ok((_, Some(e))) => {
                 gst::debug!(CAT, imp = self, "{e}");
                 state.key_requests.due(Instant::now())
             }
@@ -254,7 +254,7 @@ impl BaseTransformImpl for LicToJpeg {
         }
         let (file, error) = match made {
             Ok((Some(file), error)) => (file, error),
-            Ok((None, _)) | Err(Error::Damaged(_) | Error::MissingReference { .. }) => return Ok(GenerateOutputSuccess::NoOutput),
+            Ok((None, _)) => return Ok(GenerateOutputSuccess::NoOutput),
             Err(e) => {
                 self.post_error_message(stream::error_message(&e));
                 return Err(gst::FlowError::Error);
@@ -282,8 +282,11 @@ impl BaseTransformImpl for LicToJpeg {
 impl LicToJpeg {
     /// The file of one frame; none while only parts of the picture are there. With an error if what was lost is made up.
     fn transcode(&self, state: &mut State, settings: &Settings, input: &gst::BufferRef) -> Result<(Option<Vec<u8>>, Option<Error>), Error> {
-        let data = input.map_readable().map_err(|_| Error::Damaged("a buffer that cannot be read".into()))?;
-        let header = bitstream::parse_header(&data)?;
+        let data = input.map_readable().map_err(|_| Error::Unsupported("a buffer that cannot be read".into()))?;
+        let header = match bitstream::parse_header(&data) {
+            Ok(h) => h,
+            Err(e) => return Ok((None, Some(e))),
+        };
         let decoded = state.decoder.decode(&data);
         if let (Ok(_), Some(info), Some(pack)) = (&decoded, header.stream, header.pack_id) {
             state.stream = Some((info, pack));
@@ -295,8 +298,10 @@ impl LicToJpeg {
                 }
                 (!d.whole).then(|| Error::Damaged("a refresh cycle that began before".into()))
             }
-            Err(e @ (Error::Damaged(_) | Error::MissingReference { .. })) => Some(e),
-            Err(e) => return Err(e),
+            // Before the first picture whoever set this up must hear of it; later one frame, whoever made it, ends no stream.
+            Err(e @ (Error::UnknownPack { .. } | Error::Pack(_) | Error::TooLarge { .. })) if state.stream.is_none() => return Err(e),
+            Err(e @ Error::Runtime(_)) => return Err(e),
+            Err(e) => Some(e),
         };
         if error.is_some() && settings.hide {
             return Ok((None, error));
