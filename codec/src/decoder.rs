@@ -1,7 +1,7 @@
 //! Packet -> latents -> picture.
 
 mod conceal;
-mod rgb;
+pub(crate) mod rgb;
 
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};

@@ -14,6 +14,7 @@ pub mod error;
 pub mod frame;
 mod held;
 pub mod info;
+pub mod jpeg;
 pub mod lite;
 pub mod model;
 mod motion;

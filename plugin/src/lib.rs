@@ -8,6 +8,7 @@ pub mod frame_meta;
 mod licdec;
 mod licenc;
 mod licparse;
+mod lictojpeg;
 mod network;
 mod ros2;
 mod ros2sink;
@@ -20,6 +21,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     licenc::register(plugin)?;
     licdec::register(plugin)?;
     licparse::register(plugin)?;
+    lictojpeg::register(plugin)?;
     zenohsink::register(plugin)?;
     zenohsrc::register(plugin)?;
     ros2sink::register(plugin)?;

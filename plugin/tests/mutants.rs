@@ -1,4 +1,4 @@
-//! Damaged streams at the elements: licparse gives whole frames or nothing, licdec goes on with the next key frame, and neither panics.
+//! Damaged streams at the elements: licparse gives whole frames or nothing, licdec and lictojpeg go on with the next key frame, and none panics.
 
 mod common;
 #[path = "../../codec/tests/common/mutate.rs"]
@@ -197,4 +197,50 @@ fn licdec_goes_on_with_a_key_frame() {
 #[ignore = "minutes; make soak"]
 fn licdec_goes_on_with_a_key_frame_for_long() {
     decode_mutants(10_000, 2000);
+}
+
+fn transcode_mutants(rounds: u32, seed: u64) {
+    println!("seed {seed}");
+    init();
+    let sources = streams();
+    let caps = coded("licenc", W, H, 0..1).caps;
+    let mut r = Random(seed);
+    let mut t = Harness::new("lictojpeg");
+    let bus = watch(&t.element().unwrap());
+    t.play();
+    t.set_src_caps(caps);
+    let (mut mutants, mut files) = (0, 0);
+    for _ in 0..rounds {
+        let about = format!("state {:#x}", r.0);
+        let frames = &sources[r.next(sources.len())];
+        for n in 0..frames.len() {
+            let mutant = n % GOP != 0 && r.once_in(2) || n == GOP && r.once_in(4);
+            let data = if mutant { damaged(&mut r, frames, n) } else { frames[n].clone() };
+            mutants += mutant as u32;
+            let pushed = t.push(gst::Buffer::from_mut_slice(data));
+            assert!(pushed.is_ok(), "{pushed:?} {:?}; {about}", message(&bus));
+            let out = pull_all(&mut t);
+            files += out.len();
+            for f in &out {
+                let f = bytes(f);
+                assert!(f.starts_with(&[0xFF, 0xD8]) && f.ends_with(&[0xFF, 0xD9]), "{about}");
+            }
+            if n == 0 {
+                assert!(out.iter().any(|b| !b.flags().contains(gst::BufferFlags::CORRUPTED)), "no file of a whole key frame; {about}");
+            }
+        }
+        no_panic(&bus, &about);
+    }
+    println!("{mutants} mutants, {files} files");
+}
+
+#[test]
+fn lictojpeg_goes_on_with_a_key_frame() {
+    transcode_mutants(200, 3);
+}
+
+#[test]
+#[ignore = "minutes; make soak"]
+fn lictojpeg_goes_on_with_a_key_frame_for_long() {
+    transcode_mutants(10_000, 3000);
 }

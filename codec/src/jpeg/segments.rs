@@ -1,0 +1,84 @@
+//! Marker segments (T.81, B.2), and what is said in them of a picture: docs/jpeg.md.
+
+use super::Component;
+use super::huffman::Table;
+use super::tables::Quantiser;
+use std::ops::RangeInclusive;
+
+/// First bytes of our own segment, an APP9.
+pub const SEGMENT_NAME: &[u8; 4] = b"lic\0";
+
+/// What a file says beside its picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// When it was captured, nanoseconds since 1970.
+    pub time: Option<u64>,
+    /// Frame number in its stream.
+    pub number: u32,
+    /// First 16 bytes of the hash of the pack that decoded it.
+    pub pack: [u8; 16],
+    /// Quantiser step of the frame, 0 (coarsest) to 63.
+    pub step: u8,
+    /// Parts of it are made up: the frame was damaged.
+    pub concealed: bool,
+    /// EXIF's orientation, 1 to 8; 0 and 1 are left out.
+    pub orientation: u8,
+    /// An ICC profile; empty for none.
+    pub icc: Vec<u8>,
+}
+
+/// The body must be shorter than 65534 bytes.
+fn segment(out: &mut Vec<u8>, marker: u8, body: &[&[u8]]) {
+    let length: usize = 2 + body.iter().map(|b| b.len()).sum::<usize>();
+    out.extend_from_slice(&[0xFF, marker]);
+    out.extend_from_slice(&(length as u16).to_be_bytes());
+    body.iter().for_each(|b| out.extend_from_slice(b));
+}
+
+/// Start of image, JFIF, EXIF, ICC and our own.
+pub fn start(out: &mut Vec<u8>, notes: &Notes) {
+    out.extend_from_slice(&[0xFF, 0xD8]);
+    segment(out, 0xE0, &[b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0"]);
+    if (2..=8).contains(&notes.orientation) {
+        // One entry, Orientation, of one SHORT, in a big-endian TIFF.
+        let tiff = b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0";
+        segment(out, 0xE1, &[b"Exif\0\0", tiff, &[notes.orientation, 0, 0, 0, 0, 0, 0]]);
+    }
+    let chunks = notes.icc.chunks(65519);
+    let count = chunks.len();
+    for (i, chunk) in (1..).zip(chunks) {
+        segment(out, 0xE2, &[b"ICC_PROFILE\0", &[i, count as u8], chunk]);
+    }
+    let flags = notes.time.is_some() as u8 | (notes.concealed as u8) << 1;
+    let time = notes.time.unwrap_or(0).to_be_bytes();
+    segment(out, 0xE9, &[SEGMENT_NAME, &[1, flags, 0, notes.step], &notes.number.to_be_bytes(), &time, &notes.pack]);
+}
+
+pub fn quantisation(out: &mut Vec<u8>, quantisers: &[Quantiser]) {
+    for (i, q) in (0..).zip(quantisers) {
+        segment(out, 0xDB, &[&[i], &q.table]);
+    }
+}
+
+pub fn frame(out: &mut Vec<u8>, width: usize, height: usize, progressive: bool, components: &[Component]) {
+    let (w, h) = ((width as u16).to_be_bytes(), (height as u16).to_be_bytes());
+    let of = |(i, c): (u8, &Component)| [i, (c.h << 4 | c.v) as u8, c.table as u8];
+    let list: Vec<u8> = (1..).zip(components).flat_map(of).collect();
+    segment(out, if progressive { 0xC2 } else { 0xC0 }, &[&[8], &h, &w, &[components.len() as u8], &list]);
+}
+
+pub fn restart_interval(out: &mut Vec<u8>, mcus: u16) {
+    segment(out, 0xDD, &[&mcus.to_be_bytes()]);
+}
+
+/// `class` 0 is DC, 1 AC.
+pub fn huffman(out: &mut Vec<u8>, class: usize, table: usize, codes: &Table) {
+    segment(out, 0xC4, &[&[(class << 4 | table) as u8], &codes.counts, &codes.symbols]);
+}
+
+/// `components`: index and tables of each.
+pub fn scan(out: &mut Vec<u8>, components: impl ExactSizeIterator<Item = (usize, usize)>, spectrum: &RangeInclusive<u8>) {
+    let count = components.len() as u8;
+    let list: Vec<u8> = components.flat_map(|(i, table)| [i as u8 + 1, (table << 4 | table) as u8]).collect();
+    segment(out, 0xDA, &[&[count], &list, &[*spectrum.start(), *spectrum.end(), 0]]);
+}
