@@ -85,7 +85,7 @@ impl Exact {
     fn whole(&self, own: &[i32], columns: usize, rows: usize) -> Result<Planes> {
         let mut out = Planes::for_size(16 * columns, 16 * rows);
         let positions: Vec<_> = (0..(columns * rows) as u32).map(|at| Position { at, places: 15 }).collect();
-        let m = self.pack.prior.channels;
+        let m = self.pack.prior().channels;
         let latents = |i: usize, row: &mut [f32]| in_units(&own[i * m..], row);
         self.integers()?.whole.run(self.level, self.threads, &positions, latents, 0..rows, &mut out);
         Ok(out)
