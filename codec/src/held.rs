@@ -98,6 +98,10 @@ impl Held {
         Held { count, frames: Vec::new() }
     }
 
+    pub fn count(&self) -> u8 {
+        self.count
+    }
+
     pub fn resize(&mut self, count: u8) {
         self.count = count;
     }

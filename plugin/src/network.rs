@@ -4,9 +4,6 @@ use gst::glib;
 use gst::prelude::*;
 use lic_transport::{Error, Network};
 
-/// Metadata of a capture time: nanoseconds since 1970.
-pub const UNIX_TIME: &str = "timestamp/x-unix";
-
 /// `connect`, `listen`, `config`.
 pub fn properties() -> Vec<glib::ParamSpec> {
     vec![

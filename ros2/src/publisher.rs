@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use lic_transport::{LinkEvent, Network, Role, Running};
+use lic_transport::{LinkEvent, Network, Role, Running, unix_now};
 use zenoh::liveliness::LivelinessToken;
 use zenoh::qos::CongestionControl;
 use zenoh::{Session, Wait};
@@ -148,7 +147,9 @@ impl Output {
         self.sequence += 1;
         let put = self.publisher.put(message);
         match &self.identity {
-            Some((_, gid)) => put.attachment(Attachment { sequence: self.sequence, time: now(), gid: *gid }.encode().as_slice()).wait(),
+            Some((_, gid)) => {
+                put.attachment(Attachment { sequence: self.sequence, time: unix_now(), gid: *gid }.encode().as_slice()).wait()
+            }
             None => put.wait(),
         }
     }
@@ -212,8 +213,4 @@ impl Role for Sender {
     fn closing(&mut self) {
         self.declared = None;
     }
-}
-
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|time| i64::try_from(time.as_nanos()).ok()).unwrap_or_default()
 }

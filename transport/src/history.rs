@@ -66,16 +66,8 @@ pub(crate) struct History {
 }
 
 impl Peer {
-    fn bit(&self, bits: u64, sequence: u64) -> bool {
-        self.last.newest.checked_sub(sequence).is_some_and(|back| back < ACKNOWLEDGED && bits >> back & 1 == 1)
-    }
-
-    fn arrived(&self, sequence: u64) -> bool {
-        self.bit(self.last.arrived, sequence) || self.last.newest.saturating_sub(sequence) >= ACKNOWLEDGED
-    }
-
     fn whole(&self, sequence: u64) -> bool {
-        self.bit(self.last.whole, sequence)
+        self.last.bit(self.last.whole, sequence) == Some(true)
     }
 
     fn playout(&self) -> Duration {
@@ -127,11 +119,11 @@ impl History {
         let known = |sequence: u64| match before {
             // Who joins has had nothing before.
             None => sequence < ack.newest,
-            Some(last) => last.newest.checked_sub(sequence).is_some_and(|back| back >= ACKNOWLEDGED || last.arrived >> back & 1 == 1),
+            Some(last) => last.has(sequence) == Some(true),
         };
         let judged = before.map_or(ack.newest, |before| before.newest);
         for sent in self.sent.iter().filter(|sent| sent.sequence <= ack.newest) {
-            if peer.arrived(sent.sequence) {
+            if ack.has(sent.sequence) == Some(true) {
                 peer.again.remove(&sent.sequence);
                 if !known(sent.sequence) {
                     news.arrived.push((sent.sequence, sent.size));
@@ -182,13 +174,18 @@ impl History {
         self.lossy.is_some_and(|last| now.saturating_duration_since(last) < LOSSY)
     }
 
+    /// The encoder holds nothing that is older.
+    fn newest_key(&self) -> u64 {
+        self.sent.iter().rev().find(|sent| sent.key).map_or(0, |sent| sent.sequence)
+    }
+
     /// While the network loses frames: numbers of those that every receiver can decode, the newest first.
     pub(crate) fn acknowledged(&self, now: Instant) -> Option<Vec<u32>> {
         if !self.loses(now) {
             return None;
         }
         // Who knows that it lost the newest key frame needs another: it holds nothing that the encoder still does.
-        let key = self.sent.iter().rev().find(|sent| sent.key).map_or(0, |sent| sent.sequence);
+        let key = self.newest_key();
         let since = |peer: &Peer| self.sent.iter().any(|sent| sent.sequence >= key && peer.whole(sent.sequence));
         let counts = |peer: &&Peer| peer.fresh(now) && (peer.last.newest < key || since(peer));
         let peers: Vec<&Peer> = self.peers.values().filter(counts).collect();
@@ -203,7 +200,7 @@ impl History {
     /// last key frame that the encoder will refer to.
     pub(crate) fn excuses(&mut self, receiver: u64, now: Instant) -> bool {
         let loses = self.loses(now);
-        let key = self.sent.iter().rev().find(|sent| sent.key).map_or(0, |sent| sent.sequence);
+        let key = self.newest_key();
         let Some(peer) = self.peers.get_mut(&receiver).filter(|peer| loses && peer.fresh(now)) else { return false };
         let numbered = self.sent.iter().filter(|sent| sent.sequence >= key && sent.sequence <= peer.last.newest && sent.number.is_some());
         let (whole, broken): (Vec<_>, Vec<_>) = numbered.partition(|sent| peer.whole(sent.sequence));
@@ -223,8 +220,7 @@ impl History {
             peer.again.retain(|sequence, _| peer.last.newest.saturating_sub(*sequence) < ACKNOWLEDGED);
             for sent in &self.sent {
                 let Some((payload, attachment)) = &sent.copy else { continue };
-                let bits = peer.last.arrived;
-                let arrived = peer.last.newest.checked_sub(sent.sequence).map(|back| back >= ACKNOWLEDGED || bits >> back & 1 == 1);
+                let arrived = peer.last.has(sent.sequence);
                 // Of frames above the newest that arrived nothing is known; they are given more time.
                 let patience = if arrived.is_none() { round_trip + round_trip / 2 + Duration::from_millis(10) } else { round_trip };
                 let last = peer.again.get(&sent.sequence).copied().unwrap_or(sent.at);

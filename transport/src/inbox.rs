@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use zenoh::bytes::ZBytes;
 
+use crate::clock::unix_now;
 use crate::frame::FrameInfo;
 use crate::sequence::{Arrival, Tracker};
 use crate::sync::{lock, wait};
@@ -336,11 +337,6 @@ impl State {
             }
         }
     }
-}
-
-fn unix_now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn join(before: Option<RangeInclusive<u64>>, after: RangeInclusive<u64>) -> RangeInclusive<u64> {

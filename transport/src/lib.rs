@@ -9,6 +9,7 @@
 //! Bytes, keys and tokens on the wire: `WIRE.md`.
 
 mod chooser;
+mod clock;
 mod config;
 mod echo;
 mod error;
@@ -34,6 +35,7 @@ mod window;
 pub mod wire;
 
 pub use chooser::PublisherInfo;
+pub use clock::unix_now;
 pub use config::Network;
 pub use error::Error;
 pub use frame::{Frame, FrameInfo, MAX_REFERENCES};

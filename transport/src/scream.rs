@@ -142,8 +142,8 @@ impl Scream {
         self.in_flight_max.push_back((now, in_flight as f64));
     }
 
-    /// `bytes` arrived, the last of them `delay` seconds after they were sent, by two clocks that need not agree; `in_flight` are left,
-    /// `queued` wait here (section 4.1.2.1).
+    /// `bytes` arrived, the last of them `delay` seconds after they were sent, by two clocks that need not agree; `in_flight` are left
+    /// (section 4.1.2.1).
     pub(crate) fn acknowledged(&mut self, bytes: usize, delay: f64, in_flight: usize, round_trip: Duration, now: Instant) {
         self.acked.add(now, bytes);
         self.delay(delay, now);

@@ -177,6 +177,20 @@ pub struct Acknowledgement {
     pub playout: u16,
 }
 
+impl Acknowledgement {
+    /// What `bits`, [`Self::arrived`] or [`Self::whole`], say of a frame. `None`: nothing, for it is above the newest; of one that is too old to
+    /// have a bit, false.
+    pub(crate) fn bit(&self, bits: u64, sequence: u64) -> Option<bool> {
+        let back = self.newest.checked_sub(sequence)?;
+        Some(back < ACKNOWLEDGED && bits >> back & 1 == 1)
+    }
+
+    /// Whether a frame arrived; what is too old to be spoken of is not missed. `None`: nothing is known of it.
+    pub(crate) fn has(&self, sequence: u64) -> Option<bool> {
+        self.bit(self.arrived, sequence).map(|bit| bit || self.newest - sequence >= ACKNOWLEDGED)
+    }
+}
+
 /// What a receiver says to a publisher, on the request key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {

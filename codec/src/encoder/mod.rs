@@ -158,8 +158,6 @@ pub struct Encoder {
     lost: Vec<u32>,
     /// See [`Encoder::set_acknowledged`].
     acknowledged: Option<Vec<u32>>,
-    /// How many frames are held since the last key frame.
-    held_count: u8,
     number: u32,
     since_key: u32,
     /// Share of copied positions in the last frames.
@@ -208,7 +206,6 @@ impl Encoder {
             held: Held::new(HELD),
             lost: Vec::new(),
             acknowledged: None,
-            held_count: HELD,
             number: 0,
             since_key: 0,
             still: STILL_AT_FIRST,
@@ -426,7 +423,7 @@ impl Encoder {
     /// How many frames are held from this one on.
     fn held_next(&self, key: bool) -> u8 {
         match (key, &self.acknowledged) {
-            (false, _) => self.held_count,
+            (false, _) => self.held.count(),
             (true, None) => HELD,
             (true, Some(_)) => HELD_ACKNOWLEDGED,
         }
@@ -503,8 +500,7 @@ impl Encoder {
         frame.needs.dedup();
         self.rate.sent(asked, rung.model_step(), data.len());
         if key {
-            self.held_count = self.held_next(true);
-            self.held.resize(self.held_count);
+            self.held.resize(self.held_next(true));
             self.held.clear();
             // One that came about because nothing before helped is coarse, and no reason to put off the next fine one.
             if asked {

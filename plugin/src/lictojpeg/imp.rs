@@ -1,5 +1,5 @@
 use super::Subsampling;
-use crate::network::UNIX_TIME;
+use crate::capture;
 use crate::stream::{self, KeyRequests, lock};
 use gst::glib;
 use gst::prelude::*;
@@ -333,9 +333,8 @@ impl LicToJpeg {
             rest = after;
         }
         let picture = RawFrame::new(format, info.width, info.height, &planes)?;
-        let unix = |meta: &gst::MetaRef<gst::ReferenceTimestampMeta>| meta.reference().structure(0).is_some_and(|s| s.name() == UNIX_TIME);
         let notes = Notes {
-            time: input.iter_meta::<gst::ReferenceTimestampMeta>().find(unix).map(|m| m.timestamp().nseconds()),
+            time: capture::stamp(input),
             number: header.number,
             pack,
             step: header.step,

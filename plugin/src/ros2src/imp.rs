@@ -1,4 +1,4 @@
-use crate::network::UNIX_TIME;
+use crate::capture;
 use crate::ros2::{self, Common};
 use crate::stream::lock;
 use gst::glib;
@@ -22,7 +22,6 @@ const NAP: Duration = Duration::from_secs(1);
 /// The first two bytes of every JPEG picture.
 const JPEG: [u8; 2] = [0xff, 0xd8];
 
-static UNIX_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple(UNIX_TIME));
 static JPEG_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple("image/jpeg"));
 
 #[derive(Clone, Debug)]
@@ -197,13 +196,9 @@ impl Ros2Src {
 
     /// The stamp is the capture time, and keeps pictures as far apart as they were captured.
     fn buffer(&self, Received { image, arrived, .. }: Received) -> gst::Buffer {
-        let element = self.obj();
-        let now = element.clock().and_then(|clock| Some(clock.time().saturating_sub(element.base_time()?)));
-        let waited = u64::try_from(arrived.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let arrival = now.map_or(0, gst::ClockTime::nseconds).saturating_sub(waited);
         // Who leaves the stamp at zero has no time to tell.
         let stamp = u64::try_from(image.header.stamp()).ok().filter(|stamp| *stamp > 0);
-        let placed = lock(&self.timeline).place(stamp, None, arrival, false);
+        let placed = lock(&self.timeline).place(stamp, None, capture::running_time(&*self.obj(), arrived), false);
         let mut buffer = gst::Buffer::from_mut_slice(image.data);
         let out = buffer.make_mut();
         out.set_pts(gst::ClockTime::try_from(placed.pts).ok());
@@ -211,7 +206,7 @@ impl Ros2Src {
             out.set_flags(gst::BufferFlags::DISCONT);
         }
         if let Some(stamp) = stamp.and_then(|stamp| gst::ClockTime::try_from(stamp).ok()) {
-            gst::ReferenceTimestampMeta::add(out, &UNIX_CAPS, stamp, gst::ClockTime::NONE);
+            capture::set_stamp(out, stamp);
         }
         buffer
     }

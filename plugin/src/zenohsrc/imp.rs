@@ -1,5 +1,6 @@
+use crate::capture;
 use crate::frame_meta::{self, FrameMeta};
-use crate::network::{self, UNIX_TIME, post, text};
+use crate::network::{self, post, text};
 use crate::stream::lock;
 use gst::glib;
 use gst::prelude::*;
@@ -25,8 +26,6 @@ const DEFAULT_PLAYOUT_DELAY: u32 = 0;
 const NAP: Duration = Duration::from_secs(1);
 /// Gaps are posted at most this often, summed up: under loss there is one with nearly every frame.
 const GAP_MESSAGES: Duration = Duration::from_secs(1);
-
-static UNIX_CAPS: LazyLock<gst::Caps> = LazyLock::new(|| gst::Caps::new_empty_simple(UNIX_TIME));
 
 #[derive(Clone, Debug)]
 struct Settings {
@@ -293,7 +292,7 @@ impl ZenohSrc {
             if new_stream {
                 streaming.timeline.reset();
             }
-            streaming.timeline.place(info.pts, info.dts, self.running_time(arrived), info.discont)
+            streaming.timeline.place(info.pts, info.dts, capture::running_time(&*self.obj(), arrived), info.discont)
         };
         if placed.resync {
             gst::debug!(CAT, imp = self, "frame {sequence} sets the clock: {}", gst::ClockTime::from_nseconds(placed.pts));
@@ -310,7 +309,7 @@ impl ZenohSrc {
         out.set_dts(placed.dts.and_then(time));
         out.set_duration(info.duration.and_then(time));
         if let Some(capture) = info.capture.and_then(|capture| time(u64::try_from(capture).ok()?)) {
-            gst::ReferenceTimestampMeta::add(out, &UNIX_CAPS, capture, gst::ClockTime::NONE);
+            capture::set_stamp(out, capture);
         }
         if let Some(number) = info.number {
             let FrameInfo { key, recovery, references, .. } = info;
@@ -318,14 +317,6 @@ impl ZenohSrc {
         }
         gst::trace!(CAT, imp = self, "frame {sequence}: {out:?}");
         buffer
-    }
-
-    /// `then` on the pipeline's running clock, nanoseconds.
-    fn running_time(&self, then: Instant) -> u64 {
-        let element = self.obj();
-        let now = element.clock().and_then(|clock| Some(clock.time().saturating_sub(element.base_time()?)));
-        let waited = u64::try_from(then.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        now.map_or(0, gst::ClockTime::nseconds).saturating_sub(waited)
     }
 
     fn tell_gap(&self, frames: u64) {

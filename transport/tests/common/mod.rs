@@ -30,10 +30,6 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-pub fn unix_now() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64
-}
-
 /// The default network with a meeting point of the test's own.
 pub fn here(port: u16) -> Network {
     Network { rendezvous_port: Some(port), ..Default::default() }
