@@ -70,6 +70,13 @@ fn hash(buffer: &gst::BufferRef) -> u64 {
     hasher.finish()
 }
 
+/// What a synchronised sink behind the decoder would wait. (One that is not, as here, does not ask for it.)
+fn latency_of(pipeline: &gst::Pipeline) -> gst::ClockTime {
+    let mut latency = gst::query::Latency::new();
+    let asked = pipeline.by_name("decoder").and_then(|e| e.static_pad("src")).is_some_and(|pad| pad.query(&mut latency));
+    if asked { latency.result().1 } else { gst::ClockTime::ZERO }
+}
+
 fn launch(line: &str) -> Result<gst::Pipeline, Box<dyn Error>> {
     gst::parse::launch(line)?.downcast().map_err(|_| "not a pipeline".into())
 }
@@ -133,23 +140,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         })?;
     }
-    let (note, pipeline) = (seen.clone(), receiver.downgrade());
+    let (note, pipeline, mut latency) = (seen.clone(), receiver.downgrade(), None);
     probe(&receiver, "decoder", "src", move |buffer| {
         let (Some(n), Some(pipeline)) = (number(buffer), pipeline.upgrade()) else { return };
         let hash = hash(buffer);
         let now = pipeline.current_running_time();
-        let due = buffer.pts().zip(pipeline.latency().or(Some(gst::ClockTime::from_mseconds(200)))).map(|(pts, latency)| pts + latency);
+        let latency = *latency.get_or_insert_with(|| latency_of(&pipeline));
+        let due = buffer.pts().map(|pts| pts + latency);
         let mut seen = lock(&note);
         let frame = seen.entry(n).or_default();
         frame.corrupted = buffer.flags().contains(gst::BufferFlags::CORRUPTED);
         frame.late = now.zip(due).is_some_and(|(now, due)| now > due);
         frame.shown = Some((hash, Instant::now()));
     })?;
-    let mut latency = gst::query::Latency::new();
     receiver.set_state(gst::State::Playing)?;
-    if receiver.query(&mut latency) {
-        receiver.set_latency(Some(latency.result().1));
-    }
     sender.set_state(gst::State::Playing)?;
     let camera = sender.by_name("camera").ok_or("no camera")?;
     let sink = sender.by_name("sink").ok_or("no sink")?;
