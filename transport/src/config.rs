@@ -85,6 +85,8 @@ pub(crate) struct Plan {
     pub dials: bool,
     /// What it dials is encrypted.
     pub encrypts: bool,
+    /// It dials over UDP: a question may be lost there, and there is no connection that could hang.
+    pub datagrams: bool,
 }
 
 impl Network {
@@ -102,8 +104,10 @@ impl Network {
         let rendezvous = (connect.is_empty() && listen.is_empty()).then(|| self.rendezvous());
         let key = PlanKey { connect: connect.clone(), listen: listen.clone(), file: None, rendezvous };
         let one_link = listen.is_empty();
-        let encrypts = connect.iter().any(|endpoint| endpoint.starts_with("tls/"));
-        let mut plan = Plan { key, config: session(), one_link, rendezvous, place: String::new(), dials: !connect.is_empty(), encrypts };
+        let dials_by = |protocol: &str| connect.iter().any(|endpoint| endpoint.starts_with(protocol));
+        let (encrypts, datagrams) = (dials_by("tls/"), dials_by("udp/"));
+        let mut plan =
+            Plan { key, config: session(), one_link, rendezvous, place: String::new(), dials: !connect.is_empty(), encrypts, datagrams };
         let built_in = |plan: &mut Plan, key: &str, value: &str| {
             insert(&mut plan.config, key, value).map_err(|reason| Error::Config { path: "built in".into(), reason })
         };
@@ -148,7 +152,7 @@ fn from_file(path: PathBuf, connect: Vec<String>, listen: Vec<String>) -> Result
         }
     }
     let dialled = config.get_json("connect/endpoints").unwrap_or_default();
-    let (dials, encrypts) = (dialled.contains('/'), dialled.contains("tls/"));
+    let (dials, encrypts, datagrams) = (dialled.contains('/'), dialled.contains("tls/"), dialled.contains("udp/"));
     let one_link = config.get_json("mode").is_ok_and(|mode| mode == "\"client\"");
     if one_link {
         // Left to zenoh, opening might never return, and stopping would wait for it.
@@ -158,7 +162,7 @@ fn from_file(path: PathBuf, connect: Vec<String>, listen: Vec<String>) -> Result
         if connect.is_empty() && listen.is_empty() { String::new() } else { format!("{}, and ", places(connect.iter().chain(&listen))) };
     let place = format!("{told}what {} says", path.display());
     let key = PlanKey { connect, listen, file: Some((path, text)), rendezvous: None };
-    Ok(Plan { key, config, one_link, rendezvous: None, place, dials, encrypts })
+    Ok(Plan { key, config, one_link, rendezvous: None, place, dials, encrypts, datagrams })
 }
 
 /// Endpoints in a user's words: without what follows `#`, which may name keys.

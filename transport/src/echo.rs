@@ -1,5 +1,5 @@
 //! Whether the router still answers. A link that hangs is noticed by its lease, but that of a foreign router may be long (ROS 2's has
-//! 60 s), and until then zenoh believes in a connection on which no byte moves (eclipse-zenoh/zenoh#1886).
+//! 60 s), and until then zenoh believes in a connection on which no byte moves (eclipse-zenoh/zenoh#1886). Not for UDP, which loses questions.
 
 use std::time::{Duration, Instant};
 

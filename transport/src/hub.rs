@@ -261,7 +261,7 @@ impl Keeper {
             state.alone.is_some_and(|alone| alone.elapsed() >= REOPEN)
         };
         if connected {
-            if self.shared.plan.one_link && !self.echo.is_heard(&session, Instant::now()) {
+            if self.shared.plan.one_link && !self.shared.plan.datagrams && !self.echo.is_heard(&session, Instant::now()) {
                 self.drop_session();
             }
             return;

@@ -28,7 +28,7 @@ const REQUEST_GAP: Duration = Duration::from_millis(250);
 const START: Duration = Duration::from_secs(1);
 /// After a connection came back, tokens arrive one by one: the one we know is not dropped for the first to appear.
 const SETTLE: Duration = Duration::from_millis(300);
-/// While nothing was heard, everything is declared again so often: zenoh says it once, and a link over UDP may lose it.
+/// In silence what is wanted is declared again so often: zenoh says it once, and a link over UDP may lose it.
 const DECLARE_AGAIN: Duration = Duration::from_secs(2);
 /// Silence before a receiver says how to find it, and between two times.
 const HINT_FIRST: Duration = Duration::from_secs(1);
@@ -348,6 +348,25 @@ impl Receiving {
         Ok(())
     }
 
+    /// See [`DECLARE_AGAIN`]. Who was heard before may only be slow: then its frames are subscribed to anew, and the publisher told nothing.
+    fn declare_again(&mut self, session: &Session, now: Instant) {
+        if now.saturating_duration_since(self.declared) <= DECLARE_AGAIN {
+            return;
+        }
+        match (self.shared.inbox.heard(), self.data.take()) {
+            (Some(heard), Some((key, _))) if now.saturating_duration_since(heard) > DECLARE_AGAIN => {
+                self.declared = now;
+                // What fails is as good as lost.
+                let _ = self.subscribe(session, &key);
+            }
+            (Some(_), data) => self.data = data,
+            (None, _) => {
+                self.closing();
+                let _ = self.opened(session);
+            }
+        }
+    }
+
     fn choose(&mut self, now: Instant) {
         if let (Some((key, stream)), Some(heard)) = (self.chooser.locked().cloned(), self.shared.inbox.heard()) {
             self.chooser.heard(&key, stream, heard);
@@ -445,10 +464,7 @@ impl Role for Receiving {
         let now = Instant::now();
         self.choose(now);
         if let Some(session) = session {
-            if self.shared.inbox.heard().is_none() && now.saturating_duration_since(self.declared) > DECLARE_AGAIN {
-                self.closing();
-                let _ = self.opened(session);
-            }
+            self.declare_again(session, now);
             // What fails now is tried again at the next tick.
             let _ = self.follow(session);
             self.speak(now);
