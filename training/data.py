@@ -3,8 +3,10 @@
 data.py DATA OUT   reads DATA/{train,val}_{images,video} and writes OUT/{pictures,clips}_{train,val}.pt
 """
 import random
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -47,16 +49,45 @@ def clip(path, frames=None, every=1, align=32):
     return torch.from_numpy(f[:, : w * h].reshape(-1, 1, h, w)), torch.from_numpy(f[:, w * h :].reshape(-1, 2, h // 2, w // 2))
 
 
+def both(path, every=16):
+    """A clip's planes, and every so many frames of it as RGB."""
+    if not shutil.which("ffmpeg"):
+        return both_by_opencv(path, every)
+    w, h = size(path)
+    raw = subprocess.check_output(["ffmpeg", "-v", "error", "-i", str(path), "-vf", f"select='not(mod(n,{every}))'", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+    return clip(path, align=16), list(np.frombuffer(raw, np.uint8).reshape(-1, h, w, 3))
+
+
+def both_by_opencv(path, every):
+    """The same where there is no ffmpeg: out of OpenCV's BT.601 RGB, with chroma that was interpolated and averaged again."""
+    import cv2
+
+    video, ys, uvs, pictures = cv2.VideoCapture(str(path)), [], [], []
+    while True:
+        ok, frame = video.read()
+        if not ok:
+            return (torch.from_numpy(np.stack(ys)), torch.from_numpy(np.stack(uvs))), pictures
+        rgb = frame[..., ::-1]
+        if len(ys) % every == 0:
+            pictures.append(rgb)
+        h, w = (s // 16 * 16 for s in rgb.shape[:2])
+        r, g, b = (rgb[:h, :w, i].astype(np.float32) / 255 for i in range(3))
+        y = 0.299 * r + 0.587 * g + 0.114 * b
+        uv = np.stack([(b - y) / 1.772, (r - y) / 1.402]).reshape(2, h // 2, 2, w // 2, 2).mean((2, 4))
+        ys.append((y * 219 + 16.5).clip(0, 255).astype(np.uint8)[None])
+        uvs.append((uv * 224 + 128.5).clip(0, 255).astype(np.uint8))
+
+
 def pack_all(data, out):
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "val"):
+        if not (data / f"{split}_images").exists():
+            continue
         pictures = [torch.from_numpy(np.asarray(Image.open(f).convert("RGB"))) for f in sorted((data / f"{split}_images").iterdir())]
-        clips = []
-        for v in sorted((data / f"{split}_video").glob("*.mp4")):
-            clips.append(clip(v, align=16))
-            w, h = size(v)
-            raw = subprocess.check_output(["ffmpeg", "-v", "error", "-i", str(v), "-vf", "select='not(mod(n,16))'", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
-            pictures += [torch.from_numpy(a.copy()) for a in np.frombuffer(raw, np.uint8).reshape(-1, h, w, 3)]
+        with ThreadPoolExecutor() as threads:
+            found = list(threads.map(both, sorted((data / f"{split}_video").glob("*.mp4"))))
+        clips = [c for c, _ in found]
+        pictures += [torch.from_numpy(a.copy()) for _, more in found for a in more]
         torch.save(pictures, out / f"pictures_{split}.pt")
         torch.save(clips, out / f"clips_{split}.pt")
         print(f"{split}: {len(pictures)} pictures, {len(clips)} clips", flush=True)

@@ -1,4 +1,4 @@
-"""Stage e: autoencoder and priors (without reference, motion) tuned together, on pictures and on closed loops.
+"""Stage e: autoencoder and priors tuned together, on pictures and on closed loops.
 
 joint.py CONFIG [--minutes N] [--init WEIGHTS ...] [--steps N]
 Gradients flow from a frame back through those it was predicted from: copying and coding again must not blur over time. Priors run in
@@ -12,12 +12,14 @@ from pathlib import Path
 
 import torch
 
-from data import Pictures, from_i420
-from model import KNOTS, Autoencoder, IntraPrior, MotionPrior, laplace_bits, pack, ste_round
-from motion_prior import bf16, bits_of, chain, kept
+import gpu
+from data import from_i420
+from model import KNOTS, Autoencoder, InterPrior, IntraPrior, MotionPrior, laplace_bits, pack, ste_round
+from motion_prior import bits_of, chain
 from quant import activation, set_quantised
 from sequences import Clips, choose
-from train import RUNS, descend, distortion, lambdas
+from temporal import inter_loss
+from train import RUNS, bf16, descend, distortion, lambdas, pictures, read, start_on
 
 
 def intra_bits(net, v, k, q):
@@ -30,8 +32,8 @@ def intra_bits(net, v, k, q):
     return (noisy + laplace_bits(k, *parameters)).sum((1, 2, 3)) / 2 + bz.sum((1, 2, 3))
 
 
-def picture_loss(ae, intra, pictures, c, a):
-    y, uv = pictures.batch(c["pictures"])
+def picture_loss(ae, intra, stills, c, a):
+    y, uv = stills.batch(c["pictures"])
     x = pack(y, uv).contiguous(memory_format=torch.channels_last)
     q = torch.rand(len(x)) * (KNOTS - 1)
     with bf16(True):
@@ -67,32 +69,36 @@ def main():
     ap.add_argument("--minutes", type=float)
     ap.add_argument("--init", nargs="+")
     ap.add_argument("--steps", type=int)
+    ap.add_argument("--device", default="cpu")
+    ap.add_argument("--section", help="of the config, with what this run changes")
     a = ap.parse_args()
     cfg = tomllib.loads(Path(a.config).read_text())
-    c, run = cfg["stage_e"], RUNS / "runs" / cfg["name"]
+    c, run = cfg["stage_e"] | cfg.get(a.section, {}), RUNS / "runs" / cfg["name"]
     minutes = a.minutes or c["minutes"]
-    torch.set_num_threads(c["threads"])
-    torch.manual_seed(c["seed"])
-    random.seed(c["seed"])
-    ae, intra, net = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), MotionPrior(**cfg["motion"])
+    start_on(a.device, c["seed"], c["threads"])
+    ae, intra, net, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), MotionPrior(**cfg["motion"]), InterPrior(**cfg["inter"])
     checkpoint, start = run / "e.pt", {}
     for f in [checkpoint] if checkpoint.exists() else a.init or ap.error("needs --init"):
-        start |= torch.load(f)
-    for module, key in ((ae, "ae"), (intra, "intra"), (net, "motion")):
+        start |= read(f)
+    for module, key in ((ae, "ae"), (intra, "intra"), (net, "motion"), (inter, "inter")):
         module.load_state_dict({k: v.float() for k, v in start[key].items()})
     ae.to(memory_format=torch.channels_last)
     set_quantised(intra, True)
     set_quantised(net, True)
-    clips, stills = Clips(RUNS / "data", c["crop"], c["gaps"]), Pictures(RUNS / "data", c["picture_crop"])
+    set_quantised(inter, True)
+    clips = (gpu.Clips if a.device == "cuda" else Clips)(RUNS / "data", c["crop"], c["gaps"])
+    stills = pictures(c["picture_crop"])
     gains = {id(ae.genc), id(ae.gdec)}
-    tuned, priors = [p for p in ae.parameters() if id(p) not in gains], [*intra.parameters(), *net.parameters()]
+    tuned, priors = [p for p in ae.parameters() if id(p) not in gains], [*intra.parameters(), *net.parameters(), *inter.parameters()]
     opt = torch.optim.Adam([dict(params=tuned), dict(params=priors)])
 
     def loss_of(_):
         one, two = picture_loss(ae, intra, stills, c, cfg["stage_a"]), loop_loss(ae, intra, net, clips, c, cfg["stage_a"])
-        return c["pictures_weight"] * one + two, [one, two]
+        # The prior of kind `latent` follows the autoencoder, which it has no say in.
+        three = inter_loss(ae, inter, clips, c | {"batch": c["latent_batch"]}, True) if c["latent_batch"] else torch.zeros(())
+        return c["pictures_weight"] * one + two + three, [one, two, three]
 
-    nets, rates = dict(ae=ae, intra=intra, motion=net), (c["lr"], c["lr_priors"])
+    nets, rates = dict(ae=ae, intra=intra, motion=net, inter=inter), (c["lr"], c["lr_priors"])
     descend(checkpoint, opt, start if checkpoint.exists() else {}, nets, loss_of, minutes, a.steps, rates, 0.995, 250, True, 500)
 
 

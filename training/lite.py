@@ -18,9 +18,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-from data import Pictures
 from model import KNOTS, Block, knots, laplace_bits, pack
-from train import RUNS, descend, distortion, lambdas
+from train import RUNS, bf16, descend, distortion, lambdas, pictures, read, start_on
 
 GROUPS, GROUP, LUMA = 8, 16, 12  # groups, channels in a group, how many of them are luma's
 RANGE = 127.5
@@ -176,17 +175,17 @@ def main():
     ap.add_argument("--minutes", type=float)
     ap.add_argument("--init")
     ap.add_argument("--steps", type=int, help="stop early, for a rehearsal")
+    ap.add_argument("--device", default="cpu")
+    ap.add_argument("--section", help="of the config, with what this run changes")
     a = ap.parse_args()
     cfg = tomllib.loads(Path(a.config).read_text())
-    c, run = cfg["stage_a"] | cfg["stage_" + a.stage], RUNS / "runs" / cfg["name"]
+    c, run = cfg["stage_a"] | cfg["stage_" + a.stage] | cfg.get(a.section, {}), RUNS / "runs" / cfg["name"]
     checkpoint = run / f"{a.stage}.pt"
     run.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(c["threads"])
-    torch.manual_seed(c["seed"])
-    random.seed(c["seed"])
+    start_on(a.device, c["seed"], c["threads"])
     net, prior = Lite(**cfg["lite"]).to(memory_format=torch.channels_last), LitePrior()
     before = a.init or (run / "a.pt" if a.stage == "b" else None)
-    start = torch.load(checkpoint if checkpoint.exists() else before) if checkpoint.exists() or before else {}
+    start = read(checkpoint if checkpoint.exists() else before) if checkpoint.exists() or before else {}
     for n, key in ((net, "lite"), (prior, "prior")):
         if start:
             n.load_state_dict({k: v.float() for k, v in start[key].items()})
@@ -197,23 +196,21 @@ def main():
     synthesis = [net.gdec, *net.dec0.parameters(), *net.dec1.parameters(), *net.head.parameters()]
     rest = [{"params": list(prior.parameters()), "lr": c["lr_prior"]}, {"params": [net.genc, *net.luma.parameters(), *net.chroma.parameters()]}]
     opt = torch.optim.Adam([{"params": synthesis}, *(rest if whole else [])], lr=c["lr"])
-    pictures, M = Pictures(RUNS / "data", c["crop"]), GROUPS * GROUP
+    stills, M = pictures(c["crop"]), GROUPS * GROUP
 
     def loss_of(_):
-        y, uv = pictures.batch(c["batch"])
+        y, uv = stills.batch(c["batch"])
         x = pack(y, uv)
         q = torch.rand(len(x)) * (KNOTS - 1)
         lam = lambdas(c["lambda"], q)
-        keep = torch.full((len(x),), M)  # random tail drop: orders the groups by importance
-        for i in range(len(x)):
-            if random.random() < c["tail_drop"]:
-                keep[i] = random.randrange(1, GROUPS) * GROUP
+        # Random tail drop: orders the groups by importance.
+        keep = torch.tensor([random.randrange(1, GROUPS) * GROUP if random.random() < c["tail_drop"] else M for _ in range(len(x))])
         keep = (torch.arange(M)[None] < keep[:, None])[:, :, None, None]
         with torch.set_grad_enabled(whole):
             v = net.encode(y, uv, q) * keep
             yh = dead_zone(v, c["dead_zone"] if zones is None else zones_at(zones, q))
             bits = laplace_bits(v + torch.rand_like(v) - 0.5, *prior(yh, q)) * keep if whole else torch.zeros_like(v)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with bf16():
             t = net.decode(yh.contiguous(memory_format=torch.channels_last), q)
         mse = distortion(t.float(), x, c["chroma"])
         bits = bits.sum((1, 2, 3)) / (y.shape[2] * y.shape[3])

@@ -80,7 +80,7 @@ def compensate(ry, ruv, v, ramp=4, margin=MARGIN, ph=None):
     ph = phases(ry, LUMA, margin) if ph is None else ph
     y = overlap(blocks(ph, v[:, None], 16, margin, 4, -ramp, 16 + 2 * ramp)[:, 0].permute(0, 3, 4, 1, 2), 16, ramp)
     m, r = margin // 2, ramp // 2
-    n, taps = 8 + 2 * r, CHROMA[v.remainder(8)][:, None]  # Bx1x2xhxwx4
+    n, taps = 8 + 2 * r, CHROMA.to(v.device)[v.remainder(8)][:, None]  # Bx1x2xhxwx4
     t = blocks(edges(ruv, 4, m).flatten(0, 1)[:, None], v.repeat_interleave(2, 0)[:, None], 8, m, 8, -r, n + 3)
     t = t.view(b, 2, h, w, n + 3, n + 3)
     t = sum(t[..., i : i + n] * taps[:, :, 0, ..., i, None, None] for i in range(4))

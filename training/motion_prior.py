@@ -20,15 +20,11 @@ from model import KNOTS, Autoencoder, InterPrior, MotionPrior, knots, pack, ste_
 from motion import LUMA, compensate, phases, search, spread
 from quant import fixed, half_up, set_quantised
 from sequences import Clips, choose, quantise
-from train import RUNS, descend
+from train import RUNS, bf16, descend
 
 MARGIN = 16  # samples: beyond what `reach` allows, with the ramp of overlapped blocks
 PRICED = 2  # frames at a sequence's end whose bits are the loss
 START = {"d": [], "d-q": ["d.pt"]}
-
-
-def bf16(on):
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=on)
 
 
 def planes(packed):

@@ -15,20 +15,19 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from data import Pictures
 from model import KNOTS, Autoencoder, InterPrior, IntraPrior, laplace_bits, pack, ste_round
 from quant import activation, set_quantised
 from sequences import Clips, chain, choose
-from train import RUNS, descend, distortion, lambdas
+from train import RUNS, bf16, descend, distortion, lambdas, pictures
 
 FRAMES = 4
 START = {"b": "a.pt", "c-intra": "a.pt", "c-inter": "b.pt"}
 
 
-def intra_loss(ae, intra, pictures, c, a):
+def intra_loss(ae, intra, stills, c, a):
     """Bits per pixel and weighted error of pictures as rate-distortion optimisation leaves their latents."""
     n = c["batch"]
-    y, uv = pictures.batch(n)
+    y, uv = stills.batch(n)
     x = pack(y, uv).contiguous(memory_format=torch.channels_last)
     q = torch.rand(n) * (KNOTS - 1)
     with torch.no_grad():
@@ -38,7 +37,7 @@ def intra_loss(ae, intra, pictures, c, a):
     z = intra.hyper_analysis(activation(intra, v))
     by = laplace_bits(k, *intra(k, ste_round(z), q))
     bz = intra.hyper_bits(z + torch.rand_like(z) - 0.5, q)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with bf16():
         t = ae.decode(k, q)
     return (by.sum() + bz.sum()) / y.numel() + (lambdas(a["lambda"], q) * distortion(t.float(), x, a["chroma"])).mean()
 
@@ -84,15 +83,15 @@ def main():
         set_quantised(intra, True)
         synthesis = [p for m in (ae.dec0, ae.dec1, ae.head) for p in m.parameters()]
         params = [*intra.parameters(), *(p.requires_grad_() for p in synthesis)]
-        pictures = Pictures(RUNS / "data", c["crop"])
-        loss_of = lambda: intra_loss(ae, intra, pictures, c, cfg["stage_a"])
+        stills = pictures(c["crop"])
+        loss_of = lambda: intra_loss(ae, intra, stills, c, cfg["stage_a"])
     else:
         set_quantised(inter, a.stage == "c-inter")
         params = [*inter.parameters()]
         clips = Clips(RUNS / "data", c["crop"], c["gaps"])
         loss_of = lambda: inter_loss(ae, inter, clips, c, a.stage == "c-inter")
     def descent(_):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.stage == "b"):
+        with bf16(a.stage == "b"):
             loss = loss_of()
         return loss, [loss]
 

@@ -12,10 +12,34 @@ from pathlib import Path
 
 import torch
 
-from data import Pictures
+import data
+import gpu
 from model import KNOTS, Autoencoder, IntraPrior, knots, pack, ste_round
 
 RUNS = Path.home() / ".cache/lic"
+
+
+def start_on(device, seed, threads):
+    """Everything that follows computes there; cuda: one GPU, its data in its memory."""
+    torch.set_num_threads(threads)
+    torch.set_default_device(device)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+    torch.manual_seed(seed)
+    random.seed(seed)
+
+
+def bf16(on=True):
+    return torch.autocast(torch.get_default_device().type, dtype=torch.bfloat16, enabled=on)
+
+
+def pictures(crop):
+    return (gpu if torch.get_default_device().type == "cuda" else data).Pictures(RUNS / "data", crop)
+
+
+def read(path):
+    return torch.load(path, map_location=torch.get_default_device())
 
 
 def schedule(done, it, lr):
@@ -52,7 +76,7 @@ def descend(checkpoint, opt, start, nets, loss_of, minutes, steps=None, rates=No
         it += 1
         now = time.time()
         spent, last = spent + min(now - last, 5), now  # a stopped process does not age
-        values = torch.tensor([v.item() for v in values])
+        values = torch.stack([v.detach() for v in values])  # .item() would make a GPU wait for every step
         mean = values if mean is None else smooth * mean + (1 - smooth) * values
         if it % report == 0 or early and it % 100 == 0 and it < 1000:
             print(it, round(spent), *(round(m, 4) for m in mean.tolist()), flush=True)
@@ -80,36 +104,33 @@ def main():
     ap.add_argument("--stage", default="a")
     ap.add_argument("--init")
     ap.add_argument("--steps", type=int, help="stop early, for a rehearsal")
+    ap.add_argument("--device", default="cpu")
     a = ap.parse_args()
     cfg = tomllib.loads(Path(a.config).read_text())
     c, run = cfg["stage_a"] | cfg["stage_" + a.stage], RUNS / "runs" / cfg["name"]
     checkpoint = run / f"{a.stage}.pt"
     run.mkdir(parents=True, exist_ok=True)
     minutes = a.minutes or c["minutes"]
-    torch.set_num_threads(c["threads"])
-    torch.manual_seed(c["seed"])
-    random.seed(c["seed"])
+    start_on(a.device, c["seed"], c["threads"])
     ae, prior = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"])
     ae = ae.to(memory_format=torch.channels_last)
     prior = prior.to(memory_format=torch.channels_last)
     opt = torch.optim.Adam([*ae.parameters(), *prior.parameters()], lr=c["lr"])
-    start = torch.load(checkpoint if checkpoint.exists() else a.init) if checkpoint.exists() or a.init else {}
+    start = read(checkpoint if checkpoint.exists() else a.init) if checkpoint.exists() or a.init else {}
     for net, key in ((ae, "ae"), (prior, "intra")):
         if start:
             net.load_state_dict({k: v.float() for k, v in start[key].items()})
-    pictures, M = Pictures(RUNS / "data", c["crop"]), ae.M
+    stills, M = pictures(c["crop"]), ae.M
 
     def loss_of(_):
-        y, uv = pictures.batch(c["batch"])
+        y, uv = stills.batch(c["batch"])
         x = pack(y, uv).to(memory_format=torch.channels_last)
         q = torch.rand(len(x)) * (KNOTS - 1)
         lam = lambdas(c["lambda"], q)
-        keep = torch.full((len(x),), M)  # random tail drop: orders the channels by importance
-        for i in range(len(x)):
-            if random.random() < c["tail_drop"]:
-                keep[i] = random.randrange(1, 8) * M // 8
+        # Random tail drop: orders the channels by importance.
+        keep = torch.tensor([random.randrange(1, 8) * M // 8 if random.random() < c["tail_drop"] else M for _ in range(len(x))])
         keep = (torch.arange(M)[None] < keep[:, None])[:, :, None, None]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with bf16():
             v = ae.encode(x, q) * keep
             yh = ste_round(v)
             by, bz = prior.bits(v, yh, v + torch.rand_like(v) - 0.5, q, train=True)
