@@ -2,7 +2,7 @@
 
 export.py CONFIG RUN OUT [WEIGHTS]    RUN: a folder of checkpoints (the furthest stage of each network counts), or one file
 of weights. WEIGHTS: all networks as fp16, for a later training to start from (--init): read first, for what the run did not train, and
-written.
+written; OUT's name is that of the pack in models/ that they belong to.
 """
 import sys
 import tomllib
@@ -14,6 +14,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
+import weights
 from data import from_i420, from_rgb, to_codes
 from model import KNOTS, LS_LEVELS, LS_MIN, LS_PER_NAT, Autoencoder, InterPrior, IntraPrior, MotionPrior, knots, pack, unpack
 from quant import EXP
@@ -184,11 +185,11 @@ def pixel_error(ae, pictures=40, crop=256):
     return np.exp(np.interp(np.linspace(0, KNOTS - 1, STEPS), np.arange(KNOTS), np.log(fits))).astype(np.float32)
 
 
-def furthest(run, weights=None):
+def furthest(run, earlier=None):
     """ae, intra, inter and motion from the latest stage of a run that trained them; what it did not train, from earlier weights."""
     if run.is_file():
-        return torch.load(run)
-    out = torch.load(weights) if weights and Path(weights).exists() else {}
+        return weights.read(run)
+    out = weights.read(earlier) if earlier and Path(earlier).exists() else {}
     for stage, keys in (("a", ("ae", "intra")), ("b", ("inter",)), ("c-intra", ("ae", "intra")), ("c-inter", ("inter",)), ("d", ("motion",)), ("d-q", ("motion",))):
         if (run / f"{stage}.pt").exists():
             s = torch.load(run / f"{stage}.pt")
@@ -230,7 +231,7 @@ def main():
     if not (out / "model.toml").exists() or not (out / "model.toml").read_text():
         (out / "model.toml").write_text(f'name = "{cfg["name"]}"\nformat = 1\n')
     if len(sys.argv) > 4:
-        torch.save({key: {k: v.half() for k, v in net.state_dict().items()} for key, net in nets.items()}, sys.argv[4])
+        weights.write(sys.argv[4], {key: net.state_dict() for key, net in nets.items()}, out.name)
     print({f.name: f.stat().st_size for f in out.iterdir()})
 
 

@@ -20,7 +20,7 @@ from model import KNOTS, Autoencoder, InterPrior, MotionPrior, knots, pack, ste_
 from motion import LUMA, compensate, phases, search, spread
 from quant import fixed, half_up, set_quantised
 from sequences import Clips, choose, quantise
-from train import RUNS, bf16, descend
+from train import RUNS, bf16, descend, read
 
 MARGIN = 16  # samples: beyond what `reach` allows, with the ramp of overlapped blocks
 PRICED = 2  # frames at a sequence's end whose bits are the loss
@@ -183,7 +183,7 @@ def main():
     checkpoint, start = run / f"{a.stage}.pt", {}
     resumed = checkpoint.exists() and not (a.validate and a.init)
     for f in [checkpoint] if resumed else a.init or [run / f for f in START[a.stage]] or ap.error("needs --init"):
-        start |= torch.load(f)
+        start |= read(f)
     full = lambda key: {k: v.float() for k, v in start[key].items()}
     ae.load_state_dict(full("ae"))
     if "motion" in start:

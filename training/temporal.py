@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from model import KNOTS, Autoencoder, InterPrior, IntraPrior, laplace_bits, pack, ste_round
 from quant import activation, set_quantised
 from sequences import Clips, chain, choose
-from train import RUNS, bf16, descend, distortion, lambdas, pictures
+from train import RUNS, bf16, descend, distortion, lambdas, pictures, read
 
 FRAMES = 4
 START = {"b": "a.pt", "c-intra": "a.pt", "c-inter": "b.pt"}
@@ -74,7 +74,7 @@ def main():
     random.seed(c["seed"])
     ae, intra, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), InterPrior(**cfg["inter"])
     checkpoint = run / f"{a.stage}.pt"
-    start = torch.load(checkpoint if checkpoint.exists() else a.init or run / START[a.stage])
+    start = read(checkpoint if checkpoint.exists() else a.init or run / START[a.stage])
     for net, key in ((ae, "ae"), (intra, "intra"), (inter, "inter")):
         if key in start:
             net.load_state_dict({k: v.float() for k, v in start[key].items()})

@@ -14,6 +14,7 @@ import torch
 
 import data
 import gpu
+import weights
 from model import KNOTS, Autoencoder, IntraPrior, knots, pack, ste_round
 
 RUNS = Path.home() / ".cache/lic"
@@ -39,7 +40,7 @@ def pictures(crop):
 
 
 def read(path):
-    return torch.load(path, map_location=torch.get_default_device())
+    return weights.read(path, torch.get_default_device())
 
 
 def schedule(done, it, lr):

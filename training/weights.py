@@ -1,0 +1,36 @@
+"""Committed weights: what a pack's ONNX files hold already, to the bit, is not stored twice but read from there."""
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+
+PACKS = Path(__file__).parent.parent / "models"
+HALVES = {"analysis.onnx": ("enc.",), "synthesis.onnx": ("dec0.", "dec1.", "head.")}
+
+
+def names(state, file):
+    """Of the autoencoder's state, what the file holds, in its order."""
+    return [k for prefix in HALVES[file] for k in state if k.startswith(prefix)]
+
+
+def read(path, device="cpu"):
+    """A checkpoint or weights, whole."""
+    state = torch.load(path, map_location=device)
+    for key, (pack, layout) in state.pop("elsewhere", {}).items():
+        for file, shapes in layout.items():
+            tensors = [numpy_helper.to_array(t) for t in onnx.load(PACKS / pack / file).graph.initializer]
+            if [list(t.shape) for t in tensors] != [s for _, s in shapes]:
+                raise SystemExit(f"{path} belongs to another version of {PACKS / pack / file}")
+            state[key] |= {name: torch.from_numpy(t.copy()).to(device) for (name, _), t in zip(shapes, tensors)}
+    return state
+
+
+def write(path, state, pack):
+    """All networks as fp16, for a later training to start from; the autoencoder's convolutions stay in the pack's files."""
+    half = {key: {k: v.half() for k, v in net.items()} for key, net in state.items()}
+    layout = {file: [(k, list(half["ae"][k].shape)) for k in names(half["ae"], file)] for file in HALVES}
+    for file, shapes in layout.items():
+        for name, _ in shapes:
+            del half["ae"][name]
+    torch.save(half | {"elsewhere": {"ae": (pack, layout)}}, path)
