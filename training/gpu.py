@@ -19,6 +19,26 @@ def flat(tensors):
     return torch.cat([t.reshape(-1) for t in tensors]).to(torch.get_default_device()), starts
 
 
+def captured(step):
+    """A step (tensors in, tensors out, no choice in Python) as one CUDA graph: launching its kernels one by one takes several times
+    as long as they run. -> a function that runs it and returns the tensors, always the same ones."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(5):
+            step()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = step()
+
+    def run():
+        graph.replay()
+        return out
+
+    return run
+
+
 def column(values, dims):
     return torch.tensor(values).view(-1, *[1] * dims)
 
@@ -29,25 +49,20 @@ class Pictures:
     def __init__(self, root, crop):
         self.crop = crop
         images = [i for i in torch.load(Path(root) / "pictures_train.pt", map_location="cpu") if min(i.shape[:2]) >= crop + 8]
-        self.shapes = [i.shape for i in images]
-        self.bytes, self.starts = flat(images)
+        self.bytes, starts = flat(images)
+        self.places = torch.tensor([(*i.shape[:2], s) for i, s in zip(images, starts)]).T.contiguous()
 
     def batch(self, n):
-        p, at, down, right = self.crop, [], [], []
-        for _ in range(n):
-            i = random.randrange(len(self.shapes))
-            h, w = self.shapes[i][:2]
-            a, b = random.randrange(h - p + 1), random.randrange(w - p + 1)
-            dy, dx = w, 1
-            if random.random() < 0.5:
-                a, dy = a + p - 1, -dy
-            if random.random() < 0.5:
-                b, dx = b + p - 1, -dx
-            if random.random() < 0.5:
-                dy, dx = dx, dy
-            at.append(self.starts[i] + 3 * (a * w + b)), down.append(3 * dy), right.append(3 * dx)
-        along = torch.arange(p)
-        index = column(at, 3) + column(down, 3) * along[:, None, None] + column(right, 3) * along[:, None] + torch.arange(3)
+        """Tensor operations alone, the draws too, so that a CUDA graph can hold it."""
+        p, below = self.crop, lambda limit: (torch.rand(n) * limit).long()
+        h, w, start = self.places[:, below(self.places.shape[1])]
+        a, b = below(h - p + 1), below(w - p + 1)
+        up, left, turned = torch.rand(3, n) < 0.5
+        a, dy = torch.where(up, a + p - 1, a), torch.where(up, -w, w)
+        b, dx = torch.where(left, b + p - 1, b), torch.where(left, -1, 1)
+        dy, dx = torch.where(turned, dx, dy), torch.where(turned, dy, dx)
+        along, each = torch.arange(p), lambda t: (3 * t).view(-1, 1, 1, 1)
+        index = (start.view(-1, 1, 1, 1) + each(a * w + b)) + each(dy) * along[:, None, None] + each(dx) * along[:, None] + torch.arange(3)
         r, g, b = (self.bytes[index].float() / 255).unbind(-1)
         y = 0.2126 * r + 0.7152 * g + 0.0722 * b
         uv = torch.stack([(b - y) / 1.8556, (r - y) / 1.5748], 1)

@@ -204,7 +204,7 @@ def main():
         q = torch.rand(len(x)) * (KNOTS - 1)
         lam = lambdas(c["lambda"], q)
         # Random tail drop: orders the groups by importance.
-        keep = torch.tensor([random.randrange(1, GROUPS) * GROUP if random.random() < c["tail_drop"] else M for _ in range(len(x))])
+        keep = torch.where(torch.rand(len(x)) < c["tail_drop"], torch.randint(1, GROUPS, (len(x),)) * GROUP, M)
         keep = (torch.arange(M)[None] < keep[:, None])[:, :, None, None]
         with torch.set_grad_enabled(whole):
             v = net.encode(y, uv, q) * keep
@@ -217,7 +217,7 @@ def main():
         loss = (bits + lam * mse).mean()
         return loss, [loss, bits.mean(), mse.log10().mean() * -10]
 
-    descend(checkpoint, opt, start if checkpoint.exists() else {}, dict(lite=net, prior=prior), loss_of, a.minutes or c["minutes"], a.steps, smooth=0.99, early=True, every=1000)
+    descend(checkpoint, opt, start if checkpoint.exists() else {}, dict(lite=net, prior=prior), loss_of, a.minutes or c["minutes"], a.steps, smooth=0.99, early=True, every=1000, graph=True)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def pictures(which, every=1):
 
 def load(path):
     state = torch.load(path)
-    net, prior = Lite(), LitePrior()
+    w = state["lite"]
+    blocks = sum(k.startswith("dec1.") and k.endswith(".dw.weight") for k in w)
+    net, prior = Lite(w["luma.weight"].shape[-1], w["head.weight"].shape[1], blocks), LitePrior()
     net.load_state_dict({k: v.float() for k, v in state["lite"].items()})
     prior.load_state_dict({k: v.float() for k, v in state["prior"].items()})
     print(f"{path}: {state['it']} steps, {state['spent'] / 60:.0f} minutes")

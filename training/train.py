@@ -54,30 +54,42 @@ def save(path, **state):
     tmp.rename(path)
 
 
-def descend(checkpoint, opt, start, nets, loss_of, minutes, steps=None, rates=None, smooth=0.998, report=500, early=False, every=2000):
+def descend(checkpoint, opt, start, nets, loss_of, minutes, steps=None, rates=None, smooth=0.998, report=500, early=False, every=2000, graph=False):
     """Minimises loss_of(iteration) -> (loss, values to report) for so many minutes, going on from a checkpoint's state `start` if that has
     an optimiser's; saves `nets` (name: module) with it. rates: peak of each parameter group, the optimiser's own unless given; gradients
-    are clipped group by group. smooth: of the mean that is printed every `report` iterations, `early` also every 100 of the first 1000."""
+    are clipped group by group. graph: loss_of makes no choice in Python, so that on a GPU a step is one CUDA graph. smooth: of the mean that is printed every `report` iterations, `early` also every 100 of the first 1000."""
     it, spent, mean = 0, 0.0, None
     rates = rates or [g["lr"] for g in opt.param_groups]
     if "opt" in start:
         opt.load_state_dict(start["opt"])
         it, spent = start["it"], start["spent"]
-    state = lambda: {k: n.state_dict() for k, n in nets.items()} | dict(opt=opt.state_dict(), it=it, spent=spent)
-    last = time.time()
-    while spent < minutes * 60 and it != steps:
-        for g, lr in zip(opt.param_groups, rates):
-            g["lr"] = schedule(spent / (minutes * 60), it, lr)
+    graph = graph and torch.get_default_device().type == "cuda"
+    if graph:
+        for g in opt.param_groups:
+            g["lr"], g["capturable"] = torch.tensor(0.0), True
+
+    def step():
         loss, values = loss_of(it)
         opt.zero_grad()
         loss.backward()
         for g in opt.param_groups:
             torch.nn.utils.clip_grad_norm_(g["params"], 1.0)
         opt.step()
+        return torch.stack([v.detach() for v in values])  # .item() would make a GPU wait for every step
+
+    run = gpu.captured(step) if graph else step
+    state = lambda: {k: n.state_dict() for k, n in nets.items()} | dict(opt=opt.state_dict(), it=it, spent=spent)
+    last = time.time()
+    while spent < minutes * 60 and it != steps:
+        for g, lr in zip(opt.param_groups, rates):
+            now = schedule(spent / (minutes * 60), it, lr)
+            g["lr"] = g["lr"].fill_(now) if graph else now
+        values = run().clone() if graph else run()
         it += 1
+        if graph and it % 50 == 0:
+            torch.cuda.synchronize()  # else a queue of many seconds builds up
         now = time.time()
         spent, last = spent + min(now - last, 5), now  # a stopped process does not age
-        values = torch.stack([v.detach() for v in values])  # .item() would make a GPU wait for every step
         mean = values if mean is None else smooth * mean + (1 - smooth) * values
         if it % report == 0 or early and it % 100 == 0 and it < 1000:
             print(it, round(spent), *(round(m, 4) for m in mean.tolist()), flush=True)
@@ -129,7 +141,7 @@ def main():
         q = torch.rand(len(x)) * (KNOTS - 1)
         lam = lambdas(c["lambda"], q)
         # Random tail drop: orders the channels by importance.
-        keep = torch.tensor([random.randrange(1, 8) * M // 8 if random.random() < c["tail_drop"] else M for _ in range(len(x))])
+        keep = torch.where(torch.rand(len(x)) < c["tail_drop"], torch.randint(1, 8, (len(x),)) * M // 8, M)
         keep = (torch.arange(M)[None] < keep[:, None])[:, :, None, None]
         with bf16():
             v = ae.encode(x, q) * keep
@@ -141,7 +153,7 @@ def main():
         loss = (bits + lam * mse).mean()
         return loss, [loss]
 
-    descend(checkpoint, opt, start if checkpoint.exists() else {}, dict(ae=ae, intra=prior), loss_of, minutes, a.steps, smooth=0.995)
+    descend(checkpoint, opt, start if checkpoint.exists() else {}, dict(ae=ae, intra=prior), loss_of, minutes, a.steps, smooth=0.995, graph=True)
 
 
 if __name__ == "__main__":
