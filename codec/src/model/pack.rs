@@ -44,30 +44,44 @@ struct Files {
     integers: Option<Cow<'static, [u8]>>,
 }
 
-macro_rules! compiled_in {
-    ($name:literal) => {{
-        static PACK: OnceLock<std::result::Result<Arc<Pack>, String>> = OnceLock::new();
-        (
-            $name,
-            &PACK,
-            &(|| Files {
-                manifest: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/model.toml"))),
-                analysis: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/analysis.onnx")))),
-                synthesis: Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/synthesis.onnx"))),
-                prior: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/prior.safetensors")))),
-                lite: None,
-                integers: Some(Cow::Borrowed(include_bytes!(concat!("../../../models/", $name, "/networks.safetensors")))),
-            }) as &dyn Fn() -> Files,
-        )
-    }};
+/// Packs that need no folder, the default first.
+pub const COMPILED_IN: [&str; 2] = ["base", "lite"];
+
+macro_rules! model {
+    ($path:literal) => {
+        Cow::Borrowed(include_bytes!(concat!("../../../models/", $path)).as_slice())
+    };
+}
+
+fn compiled_in(name: &str) -> Option<Result<Arc<Pack>>> {
+    static PACKS: [OnceLock<std::result::Result<Arc<Pack>, String>>; COMPILED_IN.len()] = [const { OnceLock::new() }; COMPILED_IN.len()];
+    let i = COMPILED_IN.iter().position(|n| *n == name)?;
+    let files = || match name {
+        "base" => Files {
+            manifest: model!("base/model.toml"),
+            analysis: Some(model!("base/analysis.onnx")),
+            synthesis: model!("base/synthesis.onnx"),
+            prior: Some(model!("base/prior.safetensors")),
+            lite: None,
+            integers: Some(model!("base/networks.safetensors")),
+        },
+        _ => Files {
+            manifest: model!("lite/model.toml"),
+            analysis: None,
+            synthesis: model!("lite/synthesis.onnx"),
+            prior: None,
+            lite: Some(model!("lite/lite.safetensors")),
+            integers: None,
+        },
+    };
+    Some(PACKS[i].get_or_init(|| Pack::build(files()).map(Arc::new).map_err(reason)).clone().map_err(Error::Pack))
 }
 
 impl Pack {
-    /// By name ("base"): compiled in, or a folder of that name in [`search_path`]; or a path to a folder.
+    /// By name: one of [`COMPILED_IN`], or a folder of that name in [`search_path`]; or a path to a folder.
     pub fn open(name: &str) -> Result<Arc<Pack>> {
-        let (own, pack, files) = compiled_in!("base");
-        if name == own {
-            return pack.get_or_init(|| Pack::build(files()).map(Arc::new).map_err(reason)).clone().map_err(Error::Pack);
+        if let Some(pack) = compiled_in(name) {
+            return pack;
         }
         if name.contains('/') {
             return Pack::read(Path::new(name)).map(Arc::new);
@@ -78,13 +92,13 @@ impl Pack {
             }
         }
         let folders = search_path_text();
-        Err(Error::Pack(format!("there is no pack {name:?}: only \"base\" is compiled in; others are looked for in {folders}")))
+        Err(Error::Pack(format!("there is no pack {name:?}: {} are compiled in; others are looked for in {folders}", COMPILED_IN.map(|n| format!("{n:?}")).join(" and "))))
     }
 
     /// The pack that a stream names. Its id decides; its name is where to look.
     pub(crate) fn for_stream(name: &str, id: &[u8; 16]) -> Result<Arc<Pack>> {
         let fits = |p: &Arc<Pack>| p.id[..16] == id[..];
-        if let Some(p) = Pack::open("base").ok().filter(fits) {
+        if let Some(p) = COMPILED_IN.iter().filter_map(|n| compiled_in(n)?.ok()).find(fits) {
             return Ok(p);
         }
         // A name out of a stream never becomes a path.
@@ -152,6 +166,11 @@ impl Pack {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A sensor without a network: no slices of kind `motion`, no regions of interest, one thread.
+    pub fn is_lite(&self) -> bool {
+        self.lite.is_some()
     }
 
     /// BLAKE3 of the networks and the prior.
