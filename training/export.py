@@ -27,9 +27,10 @@ PROB_BITS = 15
 # ---- float networks -------------------------------------------------------------------------------------------------
 
 class Graph:
-    """A chain of ONNX nodes. Weights are stored as fp16 and cast when the session is built."""
+    """A chain of ONNX nodes. Weights are stored as fp16, or those of blocks' 1x1 convolutions as bytes with a scale for each output, and cast when the session is built."""
 
-    def __init__(self, channels):
+    def __init__(self, channels, bytes=False):
+        self.bytes = bytes
         self.nodes, self.weights, self.channels, self.last, self.n = [], [], channels, "x", 0
 
     def name(self):
@@ -42,19 +43,30 @@ class Graph:
         self.nodes.append(helper.make_node("Cast", [half], [full], to=TensorProto.FLOAT))
         return full
 
+    def scaled(self, w):
+        """A convolution's weights as int8: half the size."""
+        scale = w.abs().amax((1, 2, 3), keepdim=True) / 127
+        byte, cast, factor, full = (self.name() for _ in range(4))
+        self.weights += [
+            numpy_helper.from_array((w / scale).round().detach().numpy().astype(np.int8), byte),
+            numpy_helper.from_array(scale.detach().numpy().astype(np.float32), factor),
+        ]
+        self.nodes += [helper.make_node("Cast", [byte], [cast], to=TensorProto.FLOAT), helper.make_node("Mul", [cast, factor], [full])]
+        return full
+
     def add(self, op, *inputs, **attrs):
         self.last, inputs = self.name(), [self.last, *inputs]
         self.nodes.append(helper.make_node(op, inputs, [self.last], **attrs))
 
-    def conv(self, c):
-        self.add("Conv", self.weight(c.weight), self.weight(c.bias), kernel_shape=list(c.kernel_size), strides=list(c.stride), pads=[c.padding[0]] * 4, group=c.groups)
+    def conv(self, c, bytes=False):
+        self.add("Conv", self.scaled(c.weight) if bytes else self.weight(c.weight), self.weight(c.bias), kernel_shape=list(c.kernel_size), strides=list(c.stride), pads=[c.padding[0]] * 4, group=c.groups)
 
     def block(self, b):
         skip = self.last
         self.conv(b.dw)
-        self.conv(b.a)
+        self.conv(b.a, self.bytes)
         self.add("LeakyRelu", alpha=0.1)
-        self.conv(b.b)
+        self.conv(b.b, self.bytes)
         self.add("Add", skip)
 
     def save(self, path, outputs):

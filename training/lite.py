@@ -63,6 +63,19 @@ def basis(n, keep):
     return torch.stack([t[u][:, None] * t[v][None] for _, u, v in order[:keep]])
 
 
+class ByteBlock(Block):
+    """Its 1x1 convolutions' weights as the pack stores them: bytes, with a scale for each output."""
+
+    def forward(self, x):
+        one = lambda c, x: F.conv2d(x, as_bytes(c.weight), c.bias)
+        return x + one(self.b, F.leaky_relu(one(self.a, self.dw(x)), 0.1))
+
+
+def as_bytes(w):
+    scale = w.detach().abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-12) / 127
+    return w + ((w / scale).round() * scale - w).detach()
+
+
 class Lite(nn.Module):
     """encode: planes -> latents before rounding, within int8; decode: their integers -> packed picture (96 channels at 1/8)."""
 
@@ -73,7 +86,7 @@ class Lite(nn.Module):
         self.luma = nn.Conv2d(1, GROUPS * LUMA, K, 16, bias=False)
         self.chroma = nn.Conv2d(2, m - GROUPS * LUMA, K // 2, 8, bias=False)
         self.dec0 = nn.Sequential(nn.Conv2d(m, 4 * D, 1), nn.PixelShuffle(2))
-        self.dec1 = nn.Sequential(*[Block(D) for _ in range(dec_blocks)])
+        self.dec1 = nn.Sequential(*[ByteBlock(D) for _ in range(dec_blocks)])
         self.head = nn.Conv2d(D, 96, 1)
         self.genc = nn.Parameter(torch.linspace(0.0, gain, KNOTS)[:, None].repeat(1, m))  # log gain
         self.gdec = nn.Parameter(-torch.linspace(0.0, gain, KNOTS)[:, None].repeat(1, m))

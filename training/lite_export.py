@@ -30,7 +30,7 @@ def main():
     net, _ = load(sys.argv[1])
     out = Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
-    g = Graph(net.M)
+    g = Graph(net.M, bytes=True)
     g.conv(net.dec0[0])
     g.add("DepthToSpace", blocksize=2, mode="CRD")
     for b in net.dec1:
