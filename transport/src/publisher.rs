@@ -384,7 +384,7 @@ impl Shared {
                 state.stats.key_frames += u64::from(info.key);
                 state.history.sent(Sent { sequence: header.sequence, number: info.number, key: info.key, at, size, copy });
                 if let Some(control) = &mut state.control {
-                    control.sent(size, state.history.in_flight(at), at);
+                    control.sent(size, state.history.in_flight(at), at.saturating_duration_since(item.queued), at);
                 }
             }
             Some(false) => state.stats.publish_errors += 1,

@@ -1,4 +1,5 @@
-//! Constant bit rate: no second of capture time holds more than [`PEAK`] times the target.
+//! Constant bit rate: no second of capture time holds more than [`PEAK`] times the target. Where the target changes within it, each frame
+//! counts by its share of the one it was made for.
 //!
 //! Two buckets, as in x264 (doc/ratecontrol.txt: average bit rate beside VBV, which is the hypothetical reference decoder of ITU-T H.264,
 //! Annex C). One leaks at the target and says what frames should take on average. The other is the strict one: what was sent in the last
@@ -95,6 +96,11 @@ impl Rate {
         let target = kbits as f64 * 125.0;
         if target != self.target {
             self.debt = 0.0;
+            if target > 0.0 && self.target > 0.0 {
+                // A frame counts by its share of the target it was made for. By its bytes, a target that falls would leave nothing to the
+                // frames of the next second, and one that rises would give them all that the lower one had spared.
+                self.sent.iter_mut().for_each(|s| s.1 *= target / self.target);
+            }
         }
         (self.target, self.least) = (target, least as f64);
     }
@@ -301,6 +307,23 @@ mod tests {
                 let window: f64 = all[..=i].iter().filter(|f| end - f.0 < SECOND).map(|f| f.1).sum();
                 assert!(window <= PEAK * 50_000.0, "{fps}/s: {window} bytes in the second that ends with frame {i}");
             }
+        }
+    }
+
+    /// Each frame gets what the target of its time has for it, from the first one on.
+    #[test]
+    fn a_target_that_changes() {
+        let mut rate = Rate::new(400, Some(30.0), 1e5);
+        for n in 0..120u64 {
+            let target: u32 = [400, 100, 400, 1600][n as usize / 30];
+            rate.set_target(target, 150);
+            rate.arrive(Some(n * SECOND / 30));
+            let aim = rate.budget(n == 0, None, 0).aim as f64;
+            if n > 30 {
+                let share = aim / (target as f64 * 125.0 / 30.0);
+                assert!((0.7..1.3).contains(&share), "frame {n}: {share}");
+            }
+            rate.sent(n == 0, 30.0, aim as usize);
         }
     }
 
