@@ -1,4 +1,5 @@
-"""Committed weights: what a pack's ONNX files hold already, to the bit, is not stored twice but read from there."""
+"""Committed weights: compressed (.pt.xz), and what a pack's ONNX files hold already, to the bit, is read from there."""
+import lzma
 from pathlib import Path
 
 import onnx
@@ -16,7 +17,8 @@ def names(state, file):
 
 def read(path, device="cpu"):
     """A checkpoint or weights, whole."""
-    state = torch.load(path, map_location=device)
+    with (lzma.open if str(path).endswith(".xz") else open)(path, "rb") as f:
+        state = torch.load(f, map_location=device)
     for key, (pack, layout) in state.pop("elsewhere", {}).items():
         for file, shapes in layout.items():
             tensors = [numpy_helper.to_array(t) for t in onnx.load(PACKS / pack / file).graph.initializer]
@@ -33,4 +35,5 @@ def write(path, state, pack):
     for file, shapes in layout.items():
         for name, _ in shapes:
             del half["ae"][name]
-    torch.save(half | {"elsewhere": {"ae": (pack, layout)}}, path)
+    with lzma.open(path, "wb", preset=9) as f:
+        torch.save(half | {"elsewhere": {"ae": (pack, layout)}}, f)
