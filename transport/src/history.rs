@@ -128,7 +128,14 @@ impl History {
             // Overtaken by a later one, which says all that this does.
             return News::default();
         }
-        let peer = self.peers.entry(ack.receiver).or_insert(Peer { heard: now, last: ack, again: BTreeMap::new(), excused: None, missing: 0.0, twice: false });
+        let peer = self.peers.entry(ack.receiver).or_insert(Peer {
+            heard: now,
+            last: ack,
+            again: BTreeMap::new(),
+            excused: None,
+            missing: 0.0,
+            twice: false,
+        });
         (peer.heard, peer.last) = (now, ack);
         let mut news = News::default();
         let known = |sequence: u64| match before {
@@ -357,7 +364,7 @@ mod tests {
         let mut play = Play::new();
         let mut twice = |play: &mut Play, lost: fn(u64) -> bool| {
             let from = play.next;
-            for n in from..from + 200 {
+            for n in from..from + 400 {
                 play.send(1);
                 if lost(n) {
                     continue;
@@ -369,7 +376,8 @@ mod tests {
             // The newest frame, of which nothing is known yet.
             let n = play.next - 1;
             let now = play.at(33 * n as u32 + 9);
-            let again = |play: &mut Play, spare| play.history.again(now, spare).iter().any(|(_, payload, _)| payload.to_bytes()[0] == n as u8);
+            let again =
+                |play: &mut Play, spare| play.history.again(now, spare).iter().any(|(_, payload, _)| payload.to_bytes()[0] == n as u8);
             (!again(play, true)) && again(play, false)
         };
         assert!(!twice(&mut play, |n| n % 10 == 0), "a tenth");
