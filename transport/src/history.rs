@@ -15,6 +15,13 @@ const FRESH: Duration = Duration::from_secs(1);
 const LOSSY: Duration = Duration::from_secs(10);
 /// One request for a key frame is explained by a loss that references mend; a second one this soon is not.
 const EXCUSED: Duration = Duration::from_millis(1500);
+/// Where so many frames are lost that one try more does not mend it in time, each goes out twice, that much later ...
+const TWICE: f32 = 0.15;
+const TWICE_AFTER: Duration = Duration::from_millis(8);
+/// ... until this share lacks both: a tenth of the network's frames is lost then, which sending again mends.
+const ONCE: f32 = 0.01;
+/// Frames over which the share is taken.
+const JUDGED: f32 = 100.0;
 /// Before anything was measured.
 const ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Bytes that are kept to be sent again.
@@ -41,6 +48,9 @@ struct Peer {
     /// When a frame was last sent again, by sequence number.
     again: BTreeMap<u64, Instant>,
     excused: Option<Instant>,
+    /// Share of frames that were missing when a later one arrived.
+    missing: f32,
+    twice: bool,
 }
 
 /// What an acknowledgement brought.
@@ -76,6 +86,11 @@ impl Peer {
 
     fn fresh(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) < FRESH
+    }
+
+    fn judge(&mut self, arrived: bool) {
+        self.missing += (f32::from(!arrived) - self.missing) / JUDGED;
+        self.twice = self.missing >= if self.twice { ONCE } else { TWICE };
     }
 }
 
@@ -113,7 +128,14 @@ impl History {
             // Overtaken by a later one, which says all that this does.
             return News::default();
         }
-        let peer = self.peers.entry(ack.receiver).or_insert(Peer { heard: now, last: ack, again: BTreeMap::new(), excused: None });
+        let peer = self.peers.entry(ack.receiver).or_insert(Peer {
+            heard: now,
+            last: ack,
+            again: BTreeMap::new(),
+            excused: None,
+            missing: 0.0,
+            twice: false,
+        });
         (peer.heard, peer.last) = (now, ack);
         let mut news = News::default();
         let known = |sequence: u64| match before {
@@ -123,6 +145,9 @@ impl History {
         };
         let judged = before.map_or(ack.newest, |before| before.newest);
         for sent in self.sent.iter().filter(|sent| sent.sequence <= ack.newest) {
+            if sent.sequence > judged {
+                peer.judge(ack.has(sent.sequence) == Some(true));
+            }
             if ack.has(sent.sequence) == Some(true) {
                 peer.again.remove(&sent.sequence);
                 if !known(sent.sequence) {
@@ -212,8 +237,9 @@ impl History {
         excused
     }
 
-    /// What to send again now, and to whom: receiver, payload, attachment.
-    pub(crate) fn again(&mut self, now: Instant) -> Vec<(u64, ZBytes, ZBytes)> {
+    /// What to send again now, and to whom: receiver, payload, attachment. `spare`: nothing before it is known to be needed, as where
+    /// losses may come of too many bytes.
+    pub(crate) fn again(&mut self, now: Instant, spare: bool) -> Vec<(u64, ZBytes, ZBytes)> {
         let round_trip = self.round_trip.unwrap_or(ROUND_TRIP);
         let mut due = Vec::new();
         for (receiver, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.last.playout > 0 && peer.fresh(now)) {
@@ -222,8 +248,13 @@ impl History {
                 let Some((payload, attachment)) = &sent.copy else { continue };
                 let arrived = peer.last.has(sent.sequence);
                 // Of frames above the newest that arrived nothing is known; they are given more time.
-                let patience = if arrived.is_none() { round_trip + round_trip / 2 + Duration::from_millis(10) } else { round_trip };
-                let last = peer.again.get(&sent.sequence).copied().unwrap_or(sent.at);
+                let last = peer.again.get(&sent.sequence).copied();
+                let patience = match arrived {
+                    None if peer.twice && last.is_none() && !spare => TWICE_AFTER,
+                    None => round_trip + round_trip / 2 + Duration::from_millis(10),
+                    Some(_) => round_trip,
+                };
+                let last = last.unwrap_or(sent.at);
                 let useful = now.saturating_duration_since(sent.at) < peer.playout();
                 if arrived != Some(true) && useful && now.saturating_duration_since(last) >= patience {
                     peer.again.insert(sent.sequence, now);
@@ -274,7 +305,7 @@ mod tests {
 
         fn again(&mut self, ms: u32) -> Vec<(u64, u8)> {
             let now = self.at(ms);
-            self.history.again(now).into_iter().map(|(to, payload, _)| (to, payload.to_bytes()[0])).collect()
+            self.history.again(now, false).into_iter().map(|(to, payload, _)| (to, payload.to_bytes()[0])).collect()
         }
     }
 
@@ -326,6 +357,33 @@ mod tests {
         assert_eq!(play.history.acknowledged(play.at(1071)), Some(vec![3, 1, 0]), "nothing of what 2 holds is of use");
         play.history.left(1);
         assert_eq!(play.history.acknowledged(play.at(1071)), None);
+    }
+
+    #[test]
+    fn where_many_are_lost_each_goes_out_twice() {
+        let mut play = Play::new();
+        let mut twice = |play: &mut Play, lost: fn(u64) -> bool| {
+            let from = play.next;
+            for n in from..from + 400 {
+                play.send(1);
+                if lost(n) {
+                    continue;
+                }
+                let missing = (0..63).filter(|i| n.checked_sub(*i).is_some_and(lost)).fold(0, |bits, i| bits | 1 << i);
+                play.hear(1, n, missing, 0, 150, 33 * n as u32 + 25);
+            }
+            play.send(1);
+            // The newest frame, of which nothing is known yet.
+            let n = play.next - 1;
+            let now = play.at(33 * n as u32 + 9);
+            let again =
+                |play: &mut Play, spare| play.history.again(now, spare).iter().any(|(_, payload, _)| payload.to_bytes()[0] == n as u8);
+            (!again(play, true)) && again(play, false)
+        };
+        assert!(!twice(&mut play, |n| n % 10 == 0), "a tenth");
+        assert!(twice(&mut play, |n| n % 10 < 3), "three tenths");
+        assert!(twice(&mut play, |n| n % 16 == 0), "some of them lack both");
+        assert!(!twice(&mut play, |_| false), "nothing is lost any more");
     }
 
     #[test]

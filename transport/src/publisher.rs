@@ -422,7 +422,7 @@ impl Shared {
             }
             let now = Instant::now();
             let state = &mut *guard;
-            let again = state.history.again(now);
+            let again = state.history.again(now, state.control.is_some());
             if !again.is_empty() {
                 return Some(Job::Again(again));
             }

@@ -92,7 +92,10 @@ impl Pack {
             }
         }
         let folders = search_path_text();
-        Err(Error::Pack(format!("there is no pack {name:?}: {} are compiled in; others are looked for in {folders}", COMPILED_IN.map(|n| format!("{n:?}")).join(" and "))))
+        Err(Error::Pack(format!(
+            "there is no pack {name:?}: {} are compiled in; others are looked for in {folders}",
+            COMPILED_IN.map(|n| format!("{n:?}")).join(" and ")
+        )))
     }
 
     /// The pack that a stream names. Its id decides; its name is where to look.

@@ -312,7 +312,10 @@ impl VideoEncoderImpl for LicEnc {
         }
         let pack = Pack::open(&settings.model).map_err(|e| stream::error_message(&e))?;
         if pack.is_lite() && (settings.regions.as_ref().is_ok_and(|r| !r.is_empty()) || settings.inter == Inter::Motion) {
-            let text = format!("model={} has neither motion nor regions of interest: inter=motion and roi are ignored (model=base has both)", settings.model);
+            let text = format!(
+                "model={} has neither motion nor regions of interest: inter=motion and roi are ignored (model=base has both)",
+                settings.model
+            );
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
         }
         gst::info!(CAT, imp = self, "backend {:?}: taking the CPU; model pack {:?}", settings.backend, pack.name());
