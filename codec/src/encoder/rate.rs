@@ -133,7 +133,8 @@ impl Rate {
         let next_key = key_in.filter(|n| *n > 0 && !key).map(|n| (n as u64 * self.interval, self.key_share(period)));
         let next_key = next_key.filter(|k| k.0 < SECOND);
         let room = self.room(next_key);
-        let aim = if key {
+        // Where every frame is one, none may live on the others.
+        let aim = if key && period != 1 {
             let free = PLANNED_PEAK * self.target - self.used();
             let of_free = if self.sent.is_empty() { 0.0 } else { KEY_OF_FREE * free };
             free.min(self.key_share(period).max(of_free))
@@ -307,6 +308,20 @@ mod tests {
                 let window: f64 = all[..=i].iter().filter(|f| end - f.0 < SECOND).map(|f| f.1).sum();
                 assert!(window <= PEAK * 50_000.0, "{fps}/s: {window} bytes in the second that ends with frame {i}");
             }
+        }
+    }
+
+    /// Nothing but key frames: each gets the same.
+    #[test]
+    fn key_frames_alone_are_alike() {
+        let mut rate = Rate::new(400, Some(30.0), 1e5);
+        rate.set_target(400, 150);
+        for n in 0..90u64 {
+            rate.arrive(Some(n * SECOND / 30));
+            let aim = rate.budget(true, Some(60), 1).aim as f64;
+            let share = aim / (50_000.0 / 30.0);
+            assert!((0.8..1.2).contains(&share), "frame {n}: {share}");
+            rate.sent(true, 30.0, aim as usize);
         }
     }
 
