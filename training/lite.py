@@ -5,7 +5,7 @@ Stage a trains all against the rate of LitePrior; stage b the synthesis alone, t
 
 The sensor computes one linear map and nothing else (FRAPPE, the encoder of SEAOTTER): luma patches of K x K at stride 16, chroma patches
 of K/2 x K/2 at stride 8, so that all latents lie at 1/16. Group g of 16 channels is 12 of luma and 4 of chroma; groups are in order of
-importance by random tail drop. The synthesis is that of the base codec, so that one decoder runs both.
+importance by random tail drop. The synthesis is of the base codec's kind, so that one decoder runs both, and larger: the sensor pays nothing for it.
 """
 import argparse
 import math

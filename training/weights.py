@@ -1,7 +1,9 @@
 """Committed weights: compressed (.pt.xz), and what a pack's ONNX files hold already, to the bit, is read from there."""
+import io
 import lzma
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
@@ -17,8 +19,11 @@ def names(state, file):
 
 def read(path, device="cpu"):
     """A checkpoint or weights, whole."""
-    with (lzma.open if str(path).endswith(".xz") else open)(path, "rb") as f:
-        state = torch.load(f, map_location=device)
+    data = Path(path).read_bytes()
+    if str(path).endswith(".xz"):
+        planes = np.frombuffer(lzma.decompress(data), np.uint8).reshape(2, -1)
+        data = planes.T.tobytes()
+    state = torch.load(io.BytesIO(data), map_location=device)
     for key, (pack, layout) in state.pop("elsewhere", {}).items():
         for file, shapes in layout.items():
             tensors = [numpy_helper.to_array(t) for t in onnx.load(PACKS / pack / file).graph.initializer]
@@ -35,5 +40,8 @@ def write(path, state, pack):
     for file, shapes in layout.items():
         for name, _ in shapes:
             del half["ae"][name]
-    with lzma.open(path, "wb", preset=9) as f:
-        torch.save(half | {"elsewhere": {"ae": (pack, layout)}}, f)
+    f = io.BytesIO()
+    torch.save(half | {"elsewhere": {"ae": (pack, layout)}}, f)
+    # Signs and exponents, then mantissas: those of fp16 that compress, apart from those that do not.
+    data = np.frombuffer(f.getvalue() + b"\0" * (f.tell() % 2), np.uint8)
+    Path(path).write_bytes(lzma.compress(data.reshape(-1, 2).T.tobytes(), preset=9))
