@@ -6,7 +6,7 @@
 //! - [`Network`] says where both meet; with nothing set that is loopback, whoever starts first.
 //! - [`Timeline`] maps a sender's time stamps onto the receiver's clock.
 //!
-//! Bytes, keys and tokens on the wire: `WIRE.md`.
+//! Bytes, keys and tokens on the wire: `docs/transport.md`.
 
 mod chooser;
 mod clock;

@@ -1,4 +1,4 @@
-//! The attachment of a frame, byte for byte as in `WIRE.md`, and the little messages beside the stream.
+//! The attachment of a frame, byte for byte as in `docs/transport.md`, and the little messages beside the stream.
 
 use crate::frame::{FrameInfo, MAX_REFERENCES};
 
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_specification_shows_these_bytes() {
-        let example = include_str!("../WIRE.md").split("Example:").nth(1).unwrap();
+        let example = include_str!("../../docs/transport.md").split("Example:").nth(1).unwrap();
         let lines = example.lines().skip(1).skip_while(|line| !line.starts_with("    ")).take_while(|line| line.starts_with("    "));
         let bytes: Vec<u8> = lines.flat_map(str::split_whitespace).map(|hex| u8::from_str_radix(hex, 16).unwrap()).collect();
         assert_eq!(bytes, full().encode().unwrap());
