@@ -13,6 +13,7 @@ mod clock;
 mod config;
 mod echo;
 mod error;
+mod foreign;
 mod frame;
 mod history;
 mod hub;

@@ -14,6 +14,7 @@ use zenoh::{Session, Wait};
 
 use crate::config::Network;
 use crate::error::Error;
+use crate::foreign;
 use crate::frame::Frame;
 use crate::history::{History, Sent};
 use crate::key;
@@ -52,6 +53,8 @@ pub struct PublisherSettings {
     pub send_caps: bool,
     /// Caps travel at least this often; zero: only when they change, with key frames, and when a receiver joins.
     pub caps_interval: Duration,
+    /// Attach what gst-plugin-zenoh reads, in place of lic's own header: its receivers, and lic's, get the frames, but nothing of losses.
+    pub foreign: bool,
     /// Follow the network: say which bit rate it carries, up to this one in bit/s, and hold frames back that it does not.
     pub adapt: Option<u64>,
 }
@@ -67,6 +70,7 @@ impl PublisherSettings {
             limits: Limits::default(),
             send_caps: true,
             caps_interval: Duration::from_secs(1),
+            foreign: false,
             adapt: None,
         }
     }
@@ -364,7 +368,8 @@ impl Shared {
         let size = payload.len();
         let at = Instant::now();
         let mut copy = None;
-        let sent = match (outlet, header.encode()) {
+        let attachment = if self.settings.foreign { Ok(foreign::attachment(&header)) } else { header.encode() };
+        let sent = match (outlet, attachment) {
             (None, _) => None,
             (Some(outlet), Ok(attachment)) => {
                 let (payload, attachment) = (ZBytes::from(payload), ZBytes::from(attachment));
@@ -467,7 +472,7 @@ struct Declared {
     requests: Option<zenoh::pubsub::Subscriber<()>>,
     /// When that was declared.
     since: Instant,
-    _token: LivelinessToken,
+    _token: Option<LivelinessToken>,
 }
 
 struct Sending {
@@ -603,8 +608,9 @@ impl Role for Sending {
             })
             .wait()?;
         *lock(&self.shared.outlet) = Some(Arc::new(Outlet { publisher, session: session.clone() }));
-        // Last: who sees the token may rely on everything else.
-        let token = session.liveliness().declare_token(key::publisher_token(&settings.key, stream)).wait()?;
+        // Last: who sees the token may rely on everything else. Foreign frames name no stream that it could stand for.
+        let token = || session.liveliness().declare_token(key::publisher_token(&settings.key, stream)).wait();
+        let token = (!settings.foreign).then(token).transpose()?;
         self.declared = Some(Declared { _receivers: receivers, requests: Some(requests), since: Instant::now(), _token: token });
         Ok(())
     }

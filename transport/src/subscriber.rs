@@ -15,6 +15,7 @@ use zenoh::{Session, Wait};
 use crate::chooser::{Chooser, PublisherInfo, Stream};
 use crate::config::Network;
 use crate::error::Error;
+use crate::foreign::Foreign;
 use crate::inbox::{Inbox, NoFrame, Outcome, Received};
 use crate::key;
 use crate::link::{Link, LinkEvent, Role};
@@ -127,6 +128,7 @@ struct Shared {
     wants_key: AtomicBool,
     /// The sender wants to know what arrived.
     owes: AtomicBool,
+    foreign: Foreign,
     /// Streams that are heard but not locked.
     unknown: Mutex<BTreeSet<Stream>>,
     view: Mutex<View>,
@@ -156,6 +158,7 @@ impl Subscriber {
             stop: stop.clone(),
             wants_key: AtomicBool::new(false),
             owes: AtomicBool::new(false),
+            foreign: Foreign::default(),
             unknown: Mutex::default(),
             view: Mutex::default(),
         });
@@ -240,7 +243,10 @@ impl Shared {
         if sample.kind() != SampleKind::Put {
             return;
         }
-        let header = sample.attachment().and_then(|attachment| Header::decode(&attachment.to_bytes()).ok());
+        let header = sample.attachment().and_then(|attachment| {
+            let bytes = attachment.to_bytes();
+            Header::decode(&bytes).ok().or_else(|| self.foreign.header(key, &bytes))
+        });
         let Some(header) = header else {
             self.inbox.foreign();
             return;

@@ -1,5 +1,5 @@
 use super::rate::Encoder;
-use super::{CongestionControl, Priority, Reliability};
+use super::{Attachment, CongestionControl, Priority, Reliability};
 use crate::capture::capture_time;
 use crate::frame_meta;
 use crate::network::{self, post, text};
@@ -38,6 +38,7 @@ struct Settings {
     congestion_control: CongestionControl,
     reliability: Reliability,
     express: bool,
+    attachment: Attachment,
     send_caps: bool,
     caps_interval: u32,
     limits: Limits,
@@ -56,6 +57,7 @@ impl Default for Settings {
             congestion_control: CongestionControl::default(),
             reliability: Reliability::default(),
             express: DEFAULT_EXPRESS,
+            attachment: Attachment::default(),
             send_caps: DEFAULT_SEND_CAPS,
             caps_interval: DEFAULT_CAPS_INTERVAL,
             limits: Limits::default(),
@@ -80,6 +82,7 @@ impl Settings {
             reliability: self.reliability.into(),
             express: self.express,
             limits: self.limits,
+            foreign: self.attachment == Attachment::GstPluginZenoh,
             send_caps: self.send_caps,
             caps_interval: Duration::from_secs(self.caps_interval.into()),
             adapt: self.adaptive_bitrate.then(|| match (self.bitrate, encoder.map_or(0, |encoder| encoder.at_first)) {
@@ -162,6 +165,11 @@ impl ObjectImpl for ZenohSink {
                     .default_value(DEFAULT_EXPRESS)
                     .mutable_ready()
                     .build(),
+                glib::ParamSpecEnum::builder_with_default("attachment", Attachment::default())
+                    .nick("Attachment")
+                    .blurb("What travels beside each frame. With gst-plugin-zenoh its zenohsrc reads the stream (licdec then sees no losses; no key frames on demand but for lic's receivers)")
+                    .mutable_ready()
+                    .build(),
                 glib::ParamSpecBoolean::builder("send-caps")
                     .nick("Send caps")
                     .blurb("Tell receivers the format; without it they must know it")
@@ -238,6 +246,7 @@ impl ObjectImpl for ZenohSink {
             "congestion-control" => settings.congestion_control = value.get().expect("type checked upstream"),
             "reliability" => settings.reliability = value.get().expect("type checked upstream"),
             "express" => settings.express = value.get().expect("type checked upstream"),
+            "attachment" => settings.attachment = value.get().expect("type checked upstream"),
             "send-caps" => settings.send_caps = value.get().expect("type checked upstream"),
             "caps-interval" => settings.caps_interval = value.get().expect("type checked upstream"),
             "max-queue-frames" => settings.limits.frames = value.get::<u32>().expect("type checked upstream") as usize,
@@ -267,6 +276,7 @@ impl ObjectImpl for ZenohSink {
             "congestion-control" => settings.congestion_control.to_value(),
             "reliability" => settings.reliability.to_value(),
             "express" => settings.express.to_value(),
+            "attachment" => settings.attachment.to_value(),
             "send-caps" => settings.send_caps.to_value(),
             "caps-interval" => settings.caps_interval.to_value(),
             "max-queue-frames" => (settings.limits.frames as u32).to_value(),

@@ -56,6 +56,18 @@ pub enum Reliability {
     Reliable,
 }
 
+/// What travels beside each frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstLicZenohAttachment")]
+pub enum Attachment {
+    #[default]
+    #[enum_value(name = "lic's header: sequence, references, times", nick = "lic")]
+    Lic,
+    #[enum_value(name = "What the zenohsrc of gst-plugin-zenoh reads", nick = "gst-plugin-zenoh")]
+    GstPluginZenoh,
+}
+
 impl From<Priority> for lic_transport::Priority {
     fn from(priority: Priority) -> Self {
         match priority {
