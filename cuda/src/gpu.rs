@@ -1,0 +1,283 @@
+//! A CUDA device.
+
+use crate::source::{OPTIONS, source};
+use crate::{Arg, Error, Launch, Machine, Result};
+use cudarc::driver::{CudaContext, CudaStream, result, sys};
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// Where the device's code comes from.
+pub enum Kernels {
+    /// NVRTC compiles it, unless the user's cache has it already.
+    Compile,
+    /// A cubin or PTX made before.
+    Made(Vec<u8>),
+}
+
+/// CUDA that the driver must know at least.
+const NEEDED: i32 = 12_000;
+
+/// One device with one stream: what is launched runs in that order.
+pub struct Gpu {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    module: sys::CUmodule,
+    functions: Mutex<HashMap<&'static str, (usize, usize)>>,
+    name: String,
+}
+
+// SAFETY: handles of the driver, which takes them from any thread that has bound the context.
+unsafe impl Send for Gpu {}
+// SAFETY: as above; the map of functions is behind a lock.
+unsafe impl Sync for Gpu {}
+
+fn version(v: i32) -> String {
+    format!("{}.{}", v / 1000, v % 1000 / 10)
+}
+
+fn failed(e: result::DriverError) -> Error {
+    use sys::cudaError_enum as e_;
+    let what = e.error_string().ok().and_then(|s| s.to_str().ok()).map_or_else(|| format!("{:?}", e.0), str::to_string);
+    match e.0 {
+        e_::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { bytes: 0 },
+        e_::CUDA_ERROR_ILLEGAL_ADDRESS
+        | e_::CUDA_ERROR_LAUNCH_FAILED
+        | e_::CUDA_ERROR_LAUNCH_TIMEOUT
+        | e_::CUDA_ERROR_ECC_UNCORRECTABLE
+        | e_::CUDA_ERROR_DEVICE_UNAVAILABLE
+        | e_::CUDA_ERROR_CONTEXT_IS_DESTROYED
+        | e_::CUDA_ERROR_ILLEGAL_INSTRUCTION
+        | e_::CUDA_ERROR_MISALIGNED_ADDRESS
+        | e_::CUDA_ERROR_INVALID_ADDRESS_SPACE
+        | e_::CUDA_ERROR_INVALID_PC
+        | e_::CUDA_ERROR_HARDWARE_STACK_ERROR
+        | e_::CUDA_ERROR_ASSERT => Error::Lost(what),
+        _ => Error::Driver(what),
+    }
+}
+
+impl Gpu {
+    /// The device of this index.
+    pub fn open(index: usize, kernels: Kernels) -> Result<Gpu> {
+        // SAFETY: only looks for the library and loads it.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Error::NoDriver);
+        }
+        let mut found = 0;
+        // SAFETY: writes one int; works before any initialisation.
+        unsafe { sys::cuDriverGetVersion(&mut found) }.result().map_err(failed)?;
+        if found < NEEDED {
+            return Err(Error::OldDriver { found: version(found), needed: version(NEEDED) });
+        }
+        result::init().map_err(|e| match e.0 {
+            sys::cudaError_enum::CUDA_ERROR_NO_DEVICE => Error::NoDevice { index, count: 0 },
+            _ => failed(e),
+        })?;
+        let count = result::device::get_count().map_err(failed)? as usize;
+        if index >= count {
+            return Err(Error::NoDevice { index, count });
+        }
+        let context = CudaContext::new(index).map_err(failed)?;
+        let stream = context.new_stream().map_err(failed)?;
+        let (major, minor) = context.compute_capability().map_err(failed)?;
+        let name = format!("{} (sm_{major}{minor}, driver for CUDA {})", context.name().map_err(failed)?, version(found));
+        let mut image = match kernels {
+            Kernels::Made(image) => image,
+            Kernels::Compile => compile(&format!("sm_{major}{minor}"))?,
+        };
+        image.push(0); // PTX is a C string
+        context.bind_to_thread().map_err(failed)?;
+        // SAFETY: an image that ends in zero.
+        let module = unsafe { result::module::load_data(image.as_ptr() as *const c_void) };
+        let module = module.map_err(|e| Error::NoKernels(format!("the driver refuses the code: {}", failed(e))))?;
+        Ok(Gpu { context, stream, module, functions: Mutex::default(), name })
+    }
+
+    fn bind(&self) -> Result<()> {
+        self.context.bind_to_thread().map_err(failed)
+    }
+
+    /// The kernel, allowed so many bytes of shared memory.
+    fn function(&self, kernel: &'static str, shared: usize) -> Result<sys::CUfunction> {
+        let mut functions = self.functions.lock().expect("nothing panics while it is held");
+        let refused = |e| Error::Kernel { kernel, why: failed(e).to_string() };
+        let entry = match functions.get_mut(kernel) {
+            Some(entry) => entry,
+            None => {
+                let name = CString::new(kernel).expect("a kernel's name");
+                // SAFETY: the module is loaded as long as self lives.
+                let f = unsafe { result::module::get_function(self.module, name) }.map_err(refused)?;
+                // 48 KiB may be used without being asked for.
+                functions.entry(kernel).or_insert((f as usize, 48 << 10))
+            }
+        };
+        let f = entry.0 as sys::CUfunction;
+        if shared > entry.1 {
+            let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: a function of the module.
+            unsafe { result::function::set_function_attribute(f, attribute, shared as i32) }.map_err(refused)?;
+            entry.1 = shared;
+        }
+        Ok(f)
+    }
+}
+
+impl Machine for Gpu {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        self.bind()?;
+        let short = |e| match failed(e) {
+            Error::OutOfMemory { .. } => Error::OutOfMemory { bytes },
+            other => other,
+        };
+        // SAFETY: fresh memory, cleared before anyone has its address.
+        unsafe {
+            let at = result::malloc_sync(bytes).map_err(short)?;
+            result::memset_d8_async(at, 0, bytes, self.stream.cu_stream()).map_err(failed)?;
+            Ok(at)
+        }
+    }
+
+    unsafe fn free(&self, at: u64) {
+        // Of a lost device nothing can be freed, and nobody could be told: what matters was reported by the call that lost it.
+        if self.finish().is_ok() {
+            // SAFETY: the caller's; all that used it is done.
+            let _ = unsafe { result::free_sync(at) };
+        }
+    }
+
+    unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's. The driver has read pageable memory before it returns.
+        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }.map_err(failed)?;
+        self.finish()
+    }
+
+    unsafe fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's; waited for below.
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }.map_err(failed)?;
+        self.finish()
+    }
+
+    unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }.map_err(failed)
+    }
+
+    unsafe fn launch(&self, l: &Launch) -> Result<()> {
+        self.bind()?;
+        let f = self.function(l.kernel, l.shared)?;
+        let mut values: Vec<[u8; 8]> = l.args.iter().map(|a: &Arg| a.bytes().0).collect();
+        let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|v| v.as_mut_ptr() as *mut c_void).collect();
+        let at = |d: [u32; 3]| (d[0], d[1], d[2]);
+        // SAFETY: the caller's; the driver copies parameters before it returns.
+        unsafe { result::launch_kernel(f, at(l.grid), at(l.block), l.shared as u32, self.stream.cu_stream(), &mut pointers) }
+            .map_err(|e| Error::Kernel { kernel: l.kernel, why: failed(e).to_string() })
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.bind()?;
+        self.stream.synchronize().map_err(failed)
+    }
+
+    fn timed(&self, run: &mut dyn FnMut() -> Result<()>) -> Result<f32> {
+        self.bind()?;
+        let event = || result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map_err(failed);
+        let (began, ended) = (event()?, event()?);
+        let stream = self.stream.cu_stream();
+        // SAFETY: events made above, destroyed below and not used after.
+        unsafe {
+            let measured = (|| {
+                result::event::record(began, stream).map_err(failed)?;
+                run()?;
+                result::event::record(ended, stream).map_err(failed)?;
+                result::event::synchronize(ended).map_err(failed)?;
+                result::event::elapsed(began, ended).map_err(failed)
+            })();
+            let _ = result::event::destroy(began);
+            let _ = result::event::destroy(ended);
+            measured
+        }
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if self.finish().is_ok() {
+            // SAFETY: nothing of it runs any more.
+            let _ = unsafe { result::module::unload(self.module) };
+        }
+    }
+}
+
+/// Where compiled kernels are kept.
+fn cache() -> Option<PathBuf> {
+    let base =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(base.join("lic").join("cuda"))
+}
+
+/// A cubin for `arch` (as `sm_90`) by NVRTC, or from the cache.
+pub(crate) fn compile(arch: &str) -> Result<Vec<u8>> {
+    // SAFETY: only looks for the library and loads it.
+    if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
+        return Err(Error::NoKernels("NVRTC (libnvrtc.so of CUDA 12 or 13) was not found, and no prebuilt code was given".into()));
+    }
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: writes two ints.
+    unsafe { cudarc::nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
+    let source = source();
+    let key = blake3::hash(format!("{arch} {major}.{minor} {OPTIONS:?}\n{source}").as_bytes()).to_hex();
+    let file = cache().map(|c| c.join(format!("{arch}-{}.cubin", &key[..24])));
+    if let Some(made) = file.as_ref().and_then(|f| std::fs::read(f).ok()) {
+        return Ok(made);
+    }
+    let made = nvrtc(&source, arch)?;
+    if let Some(file) = file {
+        // Without a cache the next start compiles again.
+        let _ = keep(&file, &made);
+    }
+    Ok(made)
+}
+
+/// Whole or not at all, whoever else writes it.
+fn keep(file: &std::path::Path, made: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(file.parent().expect("in a folder"))?;
+    let part = file.with_extension(format!("{}.part", std::process::id()));
+    std::fs::write(&part, made)?;
+    std::fs::rename(&part, file)
+}
+
+fn nvrtc(source: &str, arch: &str) -> Result<Vec<u8>> {
+    use cudarc::nvrtc::{result as r, sys as s};
+    let no = |what: &str, e: r::NvrtcError| Error::NoKernels(format!("NVRTC: {what}: {:?}", e.0));
+    let source = CString::new(source).expect("no zero in the source");
+    let program = r::create_program(&source, Some(c"lic.cu")).map_err(|e| no("create", e))?;
+    let mut options = vec![format!("--gpu-architecture={arch}")];
+    options.extend(OPTIONS.map(String::from));
+    // SAFETY: a program made above and destroyed at the end; sizes are asked for before memory is filled.
+    unsafe {
+        let compiled = r::compile_program(program, &options);
+        let made = compiled.map_err(|e| {
+            let log = r::get_program_log(program).unwrap_or_default();
+            let log: Vec<u8> = log.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
+            Error::NoKernels(format!("NVRTC: {:?}: {}", e.0, String::from_utf8_lossy(&log)))
+        });
+        let made = made.and_then(|()| {
+            let mut size = 0;
+            s::nvrtcGetCUBINSize(program, &mut size).result().map_err(|e| no("size", e))?;
+            let mut cubin = vec![0u8; size];
+            s::nvrtcGetCUBIN(program, cubin.as_mut_ptr() as *mut _).result().map_err(|e| no("cubin", e))?;
+            Ok(cubin)
+        });
+        let _ = r::destroy_program(program);
+        made
+    }
+}

@@ -1,0 +1,19 @@
+//! The kernels on CUDA devices: the same bits as on CPUs, many pictures at a time.
+//!
+//! Neither CUDA nor a device is needed to build this: libraries are found at run time. What runs kernels is a [`Machine`], a device
+//! ([`Gpu`]) or, in tests, the host.
+
+mod error;
+mod gpu;
+mod machine;
+pub mod network;
+mod places;
+pub mod planes;
+pub mod prior;
+pub mod source;
+mod weights;
+
+pub use error::{Error, Result};
+pub use gpu::{Gpu, Kernels};
+pub use machine::{Arg, Buffer, Launch, Machine};
+pub use places::Places;

@@ -1,0 +1,250 @@
+//! The autoencoder's exact networks, for many pictures at a time.
+
+use crate::machine::{Arg, Launch, Machine};
+use crate::places::Places;
+use crate::planes::DevicePlanes;
+use crate::weights::{Layer, THREADS, TILE, tile_bytes};
+use crate::{Buffer, Error, Result};
+use lic_kernels::network::{self, Around, Lane, Matrix};
+use std::sync::Arc;
+
+/// What networks keep between layers; grows as it must.
+pub struct Workspace {
+    machine: Arc<dyn Machine>,
+    stream: Buffer,
+    sides: [Buffer; 2],
+}
+
+impl Workspace {
+    pub fn new(machine: &Arc<dyn Machine>) -> Result<Workspace> {
+        let empty = || Buffer::new(machine, 0);
+        Ok(Workspace { machine: machine.clone(), stream: empty()?, sides: [empty()?, empty()?] })
+    }
+
+    /// For so many values of the stream, of so many bytes where blocks take them.
+    fn reserve(&mut self, values: usize, bytes: usize) -> Result<()> {
+        let grow = |b: &mut Buffer, bytes: usize| -> Result<()> {
+            if b.len() < bytes {
+                *b = Buffer::new(&self.machine, bytes)?;
+            }
+            Ok(())
+        };
+        grow(&mut self.stream, 2 * values)?;
+        self.sides.iter_mut().try_for_each(|s| grow(s, bytes * values))
+    }
+}
+
+/// A residual block.
+struct Block {
+    kernel: &'static str,
+    channels: usize,
+    inner: usize,
+    entry: i32,
+    shared: usize,
+    taps: Buffer,
+    bias: Buffer,
+    scale: Buffer,
+    up: Layer,
+    down: Layer,
+}
+
+impl Block {
+    fn new<L: Lane>(machine: &Arc<dyn Machine>, b: &network::Block<L>) -> Result<Block> {
+        let (around, up, down) = b.layers();
+        let (channels, inner, wide) = (b.channels(), up.outputs(), up.wide());
+        Ok(Block {
+            kernel: if wide { "block_words" } else { "block_bytes" },
+            channels,
+            inner,
+            entry: b.entry() as i32,
+            shared: tile_bytes(channels, 1 + wide as usize) + tile_bytes(inner, 1 + wide as usize),
+            taps: if wide { Buffer::of(machine, around.weights())? } else { Buffer::of(machine, &fours(around))? },
+            bias: Buffer::of(machine, around.bias())?,
+            scale: Buffer::of(machine, around.scale())?,
+            up: Layer::new(machine, up)?,
+            down: Layer::new(machine, down)?,
+        })
+    }
+
+    fn run(&self, w: &Workspace, side: usize, places: &Places, next: Option<&Block>) -> Result<()> {
+        let mut args = places.args().to_vec();
+        let to = next.map_or(Arg::At(0), |_| w.sides[(side + 1) % 2].arg());
+        args.extend([w.sides[side % 2].arg(), w.stream.arg(), to, Arg::Int(next.map_or(0, |n| n.entry))]);
+        args.extend([Arg::Int(self.channels as i32), Arg::Int(self.inner as i32)]);
+        args.extend([&self.taps, &self.bias, &self.scale].map(Buffer::arg));
+        args.extend([&self.up.weights, &self.up.bias, &self.up.scale].map(Buffer::arg));
+        args.extend([&self.down.weights, &self.down.bias, &self.down.scale].map(Buffer::arg));
+        // SAFETY: the kernel's parameters; the workspace has room for all rows.
+        unsafe { launch(&w.machine, self.kernel, places.rows(), self.shared, &args) }
+    }
+}
+
+/// Taps of bytes as dp4a takes them: `[3][channels]` of four, the last of one.
+fn fours(around: &Around) -> Vec<u8> {
+    let c = around.channels();
+    (0..3 * c * 4)
+        .map(|i| (i / (4 * c) * 4 + i % 4, i / 4 % c))
+        .map(|(t, i)| if t < 9 { around.weights()[t * c + i] as u8 } else { 0 })
+        .collect()
+}
+
+/// # Safety
+/// As [`Machine::launch`].
+unsafe fn launch(machine: &Arc<dyn Machine>, kernel: &'static str, rows: usize, shared: usize, args: &[Arg]) -> Result<()> {
+    if rows == 0 {
+        return Ok(());
+    }
+    let grid = [rows.div_ceil(TILE) as u32, 1, 1];
+    // SAFETY: the caller's.
+    unsafe { machine.launch(&Launch { kernel, grid, block: [THREADS, 1, 1], shared, args }) }
+}
+
+fn layer_args(l: &Layer) -> [Arg; 3] {
+    [l.weights.arg(), l.bias.arg(), l.scale.arg()]
+}
+
+/// Samples of pictures -> latents before gain.
+pub struct Analysis {
+    first: Layer,
+    blocks: Vec<Block>,
+    last: Layer,
+    channels: usize,
+    latents: usize,
+}
+
+impl Analysis {
+    pub fn new(machine: &Arc<dyn Machine>, a: &network::Analysis) -> Result<Analysis> {
+        let (first, blocks, last) = a.layers();
+        Ok(Analysis {
+            first: Layer::new(machine, first)?,
+            blocks: blocks.iter().map(|b| Block::new(machine, b)).collect::<Result<_>>()?,
+            last: Layer::new(machine, last)?,
+            channels: first.outputs(),
+            latents: a.latents(),
+        })
+    }
+
+    pub fn latents(&self) -> usize {
+        self.latents
+    }
+
+    /// Multiplications of a place at 1/8, in int8 products as the tensor cores do them (int16 counts four times).
+    pub fn products(&self) -> usize {
+        let (c, e) = (self.channels, self.blocks[0].inner);
+        2 * 96 * c + self.blocks.len() * 2 * c * e + 4 * c * self.latents
+    }
+
+    /// Latents of the first `positions` rows of four places go to `out`, `[positions][latents]` f32.
+    pub fn run(&self, w: &mut Workspace, planes: &DevicePlanes, places: &Places, positions: usize, out: &mut Buffer) -> Result<()> {
+        places.fits(planes)?;
+        if 4 * positions > places.rows() || out.len() < 4 * positions * self.latents {
+            return Err(Error::Shape("more positions than places, or than the output has room for"));
+        }
+        w.reserve(places.rows() * self.channels, 1)?;
+        self.first(w, planes, places)?;
+        for i in 0..self.blocks.len() {
+            self.block(w, i, places)?;
+        }
+        self.last(w, positions, out)
+    }
+
+    /// One layer of [`run`](Analysis::run), to be measured alone; the workspace is from a whole run.
+    pub fn first(&self, w: &Workspace, planes: &DevicePlanes, places: &Places) -> Result<()> {
+        let mut args = places.args().to_vec();
+        args.extend(planes.args());
+        args.extend([w.stream.arg(), w.sides[0].arg(), Arg::Int(self.blocks[0].entry), Arg::Int(self.channels as i32)]);
+        args.extend(layer_args(&self.first));
+        // SAFETY: the kernel's parameters; planes and workspace are large enough.
+        unsafe { launch(&w.machine, "analysis_first", places.rows(), 0, &args) }
+    }
+
+    /// As [`first`](Analysis::first).
+    pub fn block(&self, w: &Workspace, i: usize, places: &Places) -> Result<()> {
+        self.blocks[i].run(w, i, places, self.blocks.get(i + 1))
+    }
+
+    /// As [`first`](Analysis::first).
+    pub fn last(&self, w: &Workspace, positions: usize, out: &mut Buffer) -> Result<()> {
+        let inputs = 4 * self.channels;
+        let args = [Arg::Int(positions as i32), w.stream.arg(), Arg::Int(inputs as i32), out.arg(), Arg::Int(self.latents as i32)];
+        let args = [&args[..], &layer_args(&self.last)].concat();
+        // SAFETY: the kernel's parameters; workspace and output are large enough.
+        unsafe { launch(&w.machine, "analysis_last", positions, tile_bytes(inputs, 2), &args) }
+    }
+}
+
+/// Latents -> samples of pictures.
+pub struct Synthesis {
+    entry: Buffer,
+    first: Layer,
+    blocks: Vec<Block>,
+    last: Layer,
+    channels: usize,
+    latents: usize,
+    wide: bool,
+}
+
+impl Synthesis {
+    pub fn new<L: Lane>(machine: &Arc<dyn Machine>, s: &network::Synthesis<L>) -> Result<Synthesis> {
+        let (first, blocks, last) = s.layers();
+        let matrices: [&Matrix; 2] = [first, last];
+        if !s.latents().is_multiple_of(8) || matrices.iter().any(|m| !m.inputs().is_multiple_of(8)) {
+            return Err(Error::Shape("channels are no multiple of eight"));
+        }
+        Ok(Synthesis {
+            entry: Buffer::of(machine, s.entry())?,
+            first: Layer::new(machine, first)?,
+            blocks: blocks.iter().map(|b| Block::new(machine, b)).collect::<Result<_>>()?,
+            last: Layer::new(machine, last)?,
+            channels: last.inputs(),
+            latents: s.latents(),
+            wide: L::FAR > 255,
+        })
+    }
+
+    /// As [`Analysis::products`].
+    pub fn products(&self) -> usize {
+        let (c, e) = (self.channels, self.blocks[0].inner);
+        4 * self.latents * c + self.blocks.len() * 2 * c * e * if self.wide { 4 } else { 1 } + 4 * c * 96
+    }
+
+    /// `latents`: `[positions][latents]` f32 in units of the picture, four rows of `places` each.
+    pub fn run(&self, w: &mut Workspace, latents: &Buffer, places: &Places, planes: &mut DevicePlanes) -> Result<()> {
+        places.fits(planes)?;
+        if !places.rows().is_multiple_of(4) || latents.len() < places.rows() * self.latents {
+            return Err(Error::Shape("not four places, or no latents, of each position"));
+        }
+        w.reserve(places.rows() * self.channels, 1 + self.wide as usize)?;
+        self.first(w, latents, places)?;
+        for i in 0..self.blocks.len() {
+            self.block(w, i, places)?;
+        }
+        self.last(w, places, planes)
+    }
+
+    /// As [`Analysis::first`].
+    pub fn first(&self, w: &Workspace, latents: &Buffer, places: &Places) -> Result<()> {
+        let positions = places.rows() / 4;
+        let mut args = vec![Arg::Int(positions as i32), latents.arg(), Arg::Int(self.latents as i32), self.entry.arg()];
+        let entry = if self.wide { 0 } else { self.blocks[0].entry };
+        args.extend([w.stream.arg(), w.sides[0].arg(), Arg::Int(entry), Arg::Int(4 * self.channels as i32)]);
+        args.extend(layer_args(&self.first));
+        // SAFETY: the kernel's parameters; latents and workspace are large enough.
+        unsafe { launch(&w.machine, "synthesis_first", positions, tile_bytes(self.latents, 2), &args) }
+    }
+
+    /// As [`Analysis::first`].
+    pub fn block(&self, w: &Workspace, i: usize, places: &Places) -> Result<()> {
+        self.blocks[i].run(w, i, places, self.blocks.get(i + 1))
+    }
+
+    /// As [`Analysis::first`].
+    pub fn last(&self, w: &Workspace, places: &Places, planes: &mut DevicePlanes) -> Result<()> {
+        let mut args = places.args().to_vec();
+        args.extend([w.stream.arg(), Arg::Int(self.channels as i32)]);
+        args.extend(planes.args());
+        args.extend(layer_args(&self.last));
+        // SAFETY: the kernel's parameters; workspace and planes are large enough.
+        unsafe { launch(&w.machine, "synthesis_last", places.rows(), tile_bytes(self.channels, 2), &args) }
+    }
+}

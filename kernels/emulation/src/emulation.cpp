@@ -1,0 +1,179 @@
+// Runs kernels on the host. Every thread of a block is a fibre with a stack of its own; a barrier lets the others run. Threads of a warp
+// come to barriers together, as the kernels promise, and a warp that does not is reported: such a kernel would hang or err on a device.
+#include "lic.cuh"
+
+#include <csetjmp>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#include "block.cu"
+#include "analysis.cu"
+#include "synthesis.cu"
+#include "prior.cu"
+#include "planes.cu"
+#include "shuffle.cu"
+#include "measure.cu"
+
+thread_local Three threadIdx, blockIdx, blockDim, gridDim;
+thread_local uint4* dynamic_shared;
+
+namespace {
+
+enum State { WARP, BLOCK, DONE };
+const int STACK = 64 << 10;
+
+struct Fibre {
+    jmp_buf at;
+    State state;
+    bool began;
+    int exchanges;
+};
+
+struct Warp {
+    u8 given[2][32 * 32];
+};
+
+struct Run {
+    jmp_buf scheduler;
+    std::vector<Fibre> fibres;
+    std::vector<Warp> warps;
+    std::vector<u8> stacks;
+    void (*body)(void**);
+    void** parameters;
+    unsigned current;
+};
+thread_local Run* run;
+
+void yield(State state) {
+    Fibre& f = run->fibres[run->current];
+    f.state = state;
+    if (!_setjmp(f.at)) _longjmp(run->scheduler, 1);
+}
+
+void enter_fibre() {
+    run->body(run->parameters);
+    run->fibres[run->current].state = DONE;
+    _longjmp(run->scheduler, 1);
+}
+
+Three index_of(unsigned i) { return {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y}; }
+
+// A function of its own: nothing of it is kept in registers over the jump.
+__attribute__((noinline)) void resume(unsigned i) {
+    run->current = i;
+    threadIdx = index_of(i);
+    if (_setjmp(run->scheduler)) return;
+    Fibre& f = run->fibres[i];
+    if (f.began) _longjmp(f.at, 1);
+    f.began = true;
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = run->stacks.data() + (size_t)i * STACK;
+    context.uc_stack.ss_size = STACK;
+    context.uc_link = nullptr;
+    makecontext(&context, enter_fibre, 0);
+    setcontext(&context);
+}
+
+// One block whose threads wait for each other.
+void block_of_fibres(unsigned threads) {
+    for (auto& f : run->fibres) f = Fibre{};
+    unsigned warps = (threads + 31) / 32;
+    for (bool done = false; !done;) {
+        State all = DONE;
+        for (unsigned w = 0; w < warps; w++) {
+            unsigned end = threads < 32 * w + 32 ? threads : 32 * w + 32;
+            State state;
+            do {
+                for (unsigned i = 32 * w; i < end; i++)
+                    if (run->fibres[i].state != DONE || !run->fibres[i].began) resume(i);
+                state = run->fibres[32 * w].state;
+                for (unsigned i = 32 * w; i < end; i++) {
+                    if (run->fibres[i].state != state) {
+                        std::fprintf(stderr, "emulation: threads of a warp wait in different places\n");
+                        std::abort();
+                    }
+                }
+            } while (state == WARP);
+            if (w == 0) all = state;
+            if (state != all) {
+                std::fprintf(stderr, "emulation: warps of a block wait in different places\n");
+                std::abort();
+            }
+        }
+        done = all == DONE;
+    }
+}
+
+template <class... A, size_t... I> void call(void (*kernel)(A...), void** p, std::index_sequence<I...>) { kernel(*(A*)p[I]...); }
+template <class... A> void unpacked(void (*kernel)(A...), void** p) { call(kernel, p, std::index_sequence_for<A...>{}); }
+template <class... A> std::vector<unsigned> sizes_of(void (*)(A...)) { return {sizeof(A)...}; }
+
+struct Entry {
+    const char* name;
+    std::vector<unsigned> sizes; // of its parameters
+    bool waits; // its threads wait for each other
+    void (*body)(void**);
+};
+
+#define KERNEL(name, waits) {#name, sizes_of(name), waits, [](void** p) { unpacked(name, p); }}
+const Entry kernels[] = {
+    KERNEL(block_bytes, true),         KERNEL(block_words, true),    KERNEL(analysis_first, true),
+    KERNEL(analysis_last, true),       KERNEL(synthesis_first, true), KERNEL(synthesis_last, true),
+    KERNEL(linear, true),              KERNEL(depthwise, false),     KERNEL(unpack_planar, false),
+    KERNEL(unpack_interleaved, false), KERNEL(unpack_422, false),    KERNEL(unpack_rgb24, false),
+    KERNEL(unpack_rgb32, false),       KERNEL(pack_planar, false),   KERNEL(pack_interleaved, false),
+    KERNEL(pack_rgb, false),           KERNEL(to_channels, false),   KERNEL(from_channels, false),
+    KERNEL(peak_mma, true),            KERNEL(peak_dp4a, false),     KERNEL(copy, false),
+};
+
+} // namespace
+
+void __syncthreads() { yield(BLOCK); }
+void __syncwarp() { yield(WARP); }
+
+const u8* emulated_exchange(const void* mine, int bytes) {
+    // Two places in turn: nobody overwrites what others still read.
+    u8* given = run->warps[run->current / 32].given[run->fibres[run->current].exchanges++ % 2];
+    std::memcpy(given + run->current % 32 * bytes, mine, bytes);
+    yield(WARP);
+    return given;
+}
+
+// 0 if the kernel ran, 1 if there is none of that name, 2 if it takes other parameters.
+extern "C" int lic_emulate(const char* name, const unsigned* grid, const unsigned* block, unsigned shared, void** parameters,
+                           const unsigned* sizes, unsigned given) {
+    for (const Entry& k : kernels) {
+        if (std::strcmp(k.name, name) != 0) continue;
+        if (k.sizes != std::vector<unsigned>(sizes, sizes + given)) return 2;
+        blockDim = {block[0], block[1], block[2]};
+        gridDim = {grid[0], grid[1], grid[2]};
+        unsigned threads = block[0] * block[1] * block[2];
+        std::vector<uint4> memory(shared / 16 + 1);
+        dynamic_shared = memory.data();
+        Run mine;
+        mine.body = k.body, mine.parameters = parameters;
+        if (k.waits) {
+            mine.fibres.resize(threads), mine.warps.resize((threads + 31) / 32), mine.stacks.resize((size_t)threads * STACK);
+        }
+        run = &mine;
+        for (unsigned i = 0; i < grid[0] * grid[1] * grid[2]; i++) {
+            blockIdx = {i % grid[0], i / grid[0] % grid[1], i / grid[0] / grid[1]};
+            if (k.waits) {
+                block_of_fibres(threads);
+                continue;
+            }
+            for (unsigned t = 0; t < threads; t++) {
+                threadIdx = index_of(t);
+                k.body(parameters);
+            }
+        }
+        run = nullptr;
+        return 0;
+    }
+    return 1;
+}
