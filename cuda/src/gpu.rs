@@ -109,8 +109,8 @@ impl Gpu {
                 let name = CString::new(kernel).expect("a kernel's name");
                 // SAFETY: the module is loaded as long as self lives.
                 let f = unsafe { result::module::get_function(self.module, name) }.map_err(refused)?;
-                // 48 KiB may be used without being asked for.
-                functions.entry(kernel).or_insert((f as usize, 48 << 10))
+                // 48 KiB may be used without being asked for, some of them by arrays of fixed size.
+                functions.entry(kernel).or_insert((f as usize, 40 << 10))
             }
         };
         let f = entry.0 as sys::CUfunction;
@@ -224,8 +224,8 @@ fn cache() -> Option<PathBuf> {
     Some(base.join("lic").join("cuda"))
 }
 
-/// A cubin for `arch` (as `sm_90`) by NVRTC, or from the cache.
-pub(crate) fn compile(arch: &str) -> Result<Vec<u8>> {
+/// Code for `arch` by NVRTC, or from the user's cache: a cubin for a device (as `sm_90`), PTX for all from one on (as `compute_90`).
+pub fn compile(arch: &str) -> Result<Vec<u8>> {
     // SAFETY: only looks for the library and loads it.
     if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
         return Err(Error::NoKernels("NVRTC (libnvrtc.so of CUDA 12 or 13) was not found, and no prebuilt code was given".into()));
@@ -235,7 +235,7 @@ pub(crate) fn compile(arch: &str) -> Result<Vec<u8>> {
     unsafe { cudarc::nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
     let source = source();
     let key = blake3::hash(format!("{arch} {major}.{minor} {OPTIONS:?}\n{source}").as_bytes()).to_hex();
-    let file = cache().map(|c| c.join(format!("{arch}-{}.cubin", &key[..24])));
+    let file = cache().map(|c| c.join(format!("{arch}-{}", &key[..24])));
     if let Some(made) = file.as_ref().and_then(|f| std::fs::read(f).ok()) {
         return Ok(made);
     }
@@ -272,10 +272,14 @@ fn nvrtc(source: &str, arch: &str) -> Result<Vec<u8>> {
         });
         let made = made.and_then(|()| {
             let mut size = 0;
-            s::nvrtcGetCUBINSize(program, &mut size).result().map_err(|e| no("size", e))?;
-            let mut cubin = vec![0u8; size];
-            s::nvrtcGetCUBIN(program, cubin.as_mut_ptr() as *mut _).result().map_err(|e| no("cubin", e))?;
-            Ok(cubin)
+            let device = arch.starts_with("sm_");
+            let asked = if device { s::nvrtcGetCUBINSize(program, &mut size) } else { s::nvrtcGetPTXSize(program, &mut size) };
+            asked.result().map_err(|e| no("size", e))?;
+            let mut code = vec![0u8; size];
+            let to = code.as_mut_ptr() as *mut _;
+            let got = if device { s::nvrtcGetCUBIN(program, to) } else { s::nvrtcGetPTX(program, to) };
+            got.result().map_err(|e| no("code", e))?;
+            Ok(code)
         });
         let _ = r::destroy_program(program);
         made

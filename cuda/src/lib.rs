@@ -14,6 +14,6 @@ pub mod source;
 mod weights;
 
 pub use error::{Error, Result};
-pub use gpu::{Gpu, Kernels};
+pub use gpu::{Gpu, Kernels, compile};
 pub use machine::{Arg, Buffer, Launch, Machine};
 pub use places::Places;

@@ -16,6 +16,9 @@ fn main() {
         // int32 wraps around as it does there.
         .flag("-fwrapv")
         .flag("-fno-strict-aliasing")
+        // A device traps where a word is not aligned.
+        .flag("-fsanitize=alignment")
+        .flag("-fsanitize-undefined-trap-on-error")
         .flag("-U_FORTIFY_SOURCE") // its longjmp takes another fibre's stack for a broken one
         .flag_if_supported("-Wno-unknown-pragmas")
         .flag_if_supported("-Wno-parentheses")

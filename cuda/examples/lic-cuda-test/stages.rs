@@ -1,0 +1,45 @@
+//! What is run, in this order.
+
+use crate::common::{Machine, Outcome, networks, pictures, prior};
+use crate::{Options, Rows, bench, real};
+
+pub struct Stage {
+    pub name: &'static str,
+    pub run: fn(&Machine, &Options, &mut Rows) -> Result<String, String>,
+}
+
+fn random(kind: &str, rows: &mut Rows, cases: Outcome, unit: &str) -> Result<String, String> {
+    match cases {
+        Ok(n) => {
+            rows.add(format!("{kind}, random"), format!("{n} {unit} identical"));
+            Ok(format!("{n} {unit} identical to the scalar twin's"))
+        }
+        Err(e) => {
+            rows.add(format!("{kind}, random"), "**differs**");
+            Err(e)
+        }
+    }
+}
+
+/// Emulation is slow.
+fn rounds(o: &Options, n: usize) -> usize {
+    if o.emulated { 1 } else { n }
+}
+
+pub const STAGES: [Stage; 15] = [
+    Stage { name: "analysis", run: |m, o, r| random("analysis", r, networks::analysis(m, rounds(o, 6)), "places") },
+    Stage { name: "synthesis", run: |m, o, r| random("synthesis", r, networks::synthesis_bytes(m, rounds(o, 6)), "places") },
+    Stage { name: "whole", run: |m, o, r| random("whole synthesis", r, networks::synthesis_words(m, rounds(o, 6)), "places") },
+    Stage { name: "linear", run: |m, o, r| random("linear", r, prior::linear(m, rounds(o, 20)), "rows") },
+    Stage { name: "depthwise", run: |m, o, r| random("depthwise", r, prior::depthwise(m, rounds(o, 40)), "positions") },
+    Stage { name: "unpack", run: |m, o, r| random("raw to planes", r, pictures::unpacked(m, rounds(o, 200)), "blocks of 8x2") },
+    Stage { name: "pack", run: |m, o, r| random("planes to raw", r, pictures::packed(m, rounds(o, 200)), "blocks of 8x2") },
+    Stage { name: "channels", run: |m, o, r| random("96 channels", r, pictures::channels(m, rounds(o, 40)), "values") },
+    Stage { name: "real-networks", run: real::networks },
+    Stage { name: "real-prior", run: real::prior },
+    Stage { name: "bench-floor", run: bench::floor },
+    Stage { name: "bench-pictures", run: bench::pictures },
+    Stage { name: "bench-networks", run: bench::networks },
+    Stage { name: "bench-prior", run: bench::prior },
+    Stage { name: "bench-single", run: bench::single },
+];
