@@ -6,6 +6,7 @@
 mod error;
 mod gpu;
 mod machine;
+pub mod motion;
 pub mod network;
 mod places;
 pub mod planes;

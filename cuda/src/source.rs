@@ -2,7 +2,7 @@
 
 /// All kernels in one: each file without its includes, behind the headers.
 pub fn source() -> String {
-    const FILES: [(&str, &str); 10] = [
+    const FILES: [(&str, &str); 11] = [
         ("lic.cuh", include_str!("../../kernels/cuda/lic.cuh")),
         ("tile.cuh", include_str!("../../kernels/cuda/tile.cuh")),
         ("grid.cuh", include_str!("../../kernels/cuda/grid.cuh")),
@@ -12,6 +12,7 @@ pub fn source() -> String {
         ("prior.cu", include_str!("../../kernels/cuda/prior.cu")),
         ("planes.cu", include_str!("../../kernels/cuda/planes.cu")),
         ("shuffle.cu", include_str!("../../kernels/cuda/shuffle.cu")),
+        ("motion.cu", include_str!("../../kernels/cuda/motion.cu")),
         ("measure.cu", include_str!("../../kernels/cuda/measure.cu")),
     ];
     let mut all = String::new();

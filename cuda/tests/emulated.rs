@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Machine, Outcome, networks, pictures, prior};
+use common::{Machine, Outcome, motion, networks, pictures, prior};
 use std::sync::Arc;
 
 fn check(name: &str, run: fn(&Machine, usize) -> Outcome, rounds: usize) {
@@ -46,6 +46,16 @@ fn raw_pictures_to_planes() {
 #[test]
 fn planes_to_raw_pictures() {
     check("planes to raw pictures", pictures::packed, 300);
+}
+
+#[test]
+fn compensation() {
+    check("compensation", motion::compensated, 12);
+}
+
+#[test]
+fn blending() {
+    check("blending", motion::blended, 30);
 }
 
 #[test]

@@ -10,6 +10,9 @@ fn main() {
         .include("src")
         .include("../cuda")
         .define("LIC_EMULATED", None)
+        .cpp_link_stdlib(None)
+        .flag("-fno-exceptions")
+        .flag("-fno-rtti")
         .opt_level(2)
         // Floats as on the device: nothing contracted, nothing in wider registers.
         .flag("-ffp-contract=off")

@@ -1,8 +1,9 @@
 //! How long kernels take, by the device's own clock, against what memory and tensor cores can do.
 
-use crate::common::{Machine, Random, pack, said};
+use crate::common::{Machine, Random, motion::field, pack, said};
 use crate::real::picture;
 use crate::{Options, Rows};
+use lic_cuda::motion::{Vectors, blend, compensate};
 use lic_cuda::network::{Analysis, Synthesis, Workspace};
 use lic_cuda::planes::{DevicePlanes, Layout, Lines, pack as to_raw, unpack};
 use lic_cuda::prior::{Depthwise, Linear, Rows as At};
@@ -127,6 +128,35 @@ pub fn pictures(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<Strin
     memory(rows, "planes to 96 channels", ms, n, SAMPLES * 15 / 2, &p);
     let ms = median(machine, || planes.from_channels(&channels))?;
     memory(rows, "96 channels to planes", ms, n, SAMPLES * 15 / 2, &p);
+    Ok("measured".into())
+}
+
+pub fn motion(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String> {
+    let (p, n, (w, h)) = (peaks(machine, o)?, frames(o, 16), size(o));
+    let mut r = Random::new(59);
+    let mut reference = DevicePlanes::for_size(machine, w, h, n).map_err(said)?;
+    reference.write(&vec![picture(&mut r, w, h); n]).map_err(said)?;
+    let mut out = DevicePlanes::for_size(machine, w, h, n).map_err(said)?;
+    let blocks = n * out.width * out.height / 256;
+    let across = out.width / 16;
+    let mut smooth = field(&mut r, blocks, 60, 0);
+    (0..blocks).for_each(|i| smooth[i] = smooth[i / across / 4 * 4 * across + i % across / 4 * 4]);
+    for (name, vectors) in [
+        ("zero vectors", field(&mut r, blocks, 0, 0)),
+        ("one vector for 4x4 blocks", smooth),
+        ("random vectors", field(&mut r, blocks, 60, 0)),
+        ("random quarters", field(&mut r, blocks, 60, 8)),
+    ] {
+        let vectors = Vectors::of(machine, &vectors).map_err(said)?;
+        let ms = median(machine, || compensate(&reference, &vectors, &mut out))?;
+        memory(rows, &format!("compensate, {name}"), ms, n, SAMPLES * 3, &p);
+    }
+    let half: Vec<u8> = (0..blocks).map(|_| r.below(2) as u8).collect();
+    for (name, map) in [("all blocks", vec![1; blocks]), ("half of the blocks", half)] {
+        let map = Buffer::of(machine, &map).map_err(said)?;
+        let ms = median(machine, || blend(&reference, &map, &mut out))?;
+        memory(rows, &format!("blend, {name}"), ms, n, SAMPLES * 3, &p);
+    }
     Ok("measured".into())
 }
 

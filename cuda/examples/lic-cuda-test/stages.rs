@@ -1,6 +1,6 @@
 //! What is run, in this order.
 
-use crate::common::{Machine, Outcome, networks, pictures, prior};
+use crate::common::{Machine, Outcome, motion, networks, pictures, prior};
 use crate::{Options, Rows, bench, real};
 
 pub struct Stage {
@@ -26,7 +26,7 @@ fn rounds(o: &Options, n: usize) -> usize {
     if o.emulated { 1 } else { n }
 }
 
-pub const STAGES: [Stage; 15] = [
+pub const STAGES: [Stage; 18] = [
     Stage { name: "analysis", run: |m, o, r| random("analysis", r, networks::analysis(m, rounds(o, 6)), "places") },
     Stage { name: "synthesis", run: |m, o, r| random("synthesis", r, networks::synthesis_bytes(m, rounds(o, 6)), "places") },
     Stage { name: "whole", run: |m, o, r| random("whole synthesis", r, networks::synthesis_words(m, rounds(o, 6)), "places") },
@@ -35,10 +35,13 @@ pub const STAGES: [Stage; 15] = [
     Stage { name: "unpack", run: |m, o, r| random("raw to planes", r, pictures::unpacked(m, rounds(o, 200)), "blocks of 8x2") },
     Stage { name: "pack", run: |m, o, r| random("planes to raw", r, pictures::packed(m, rounds(o, 200)), "blocks of 8x2") },
     Stage { name: "channels", run: |m, o, r| random("96 channels", r, pictures::channels(m, rounds(o, 40)), "values") },
+    Stage { name: "compensate", run: |m, o, r| random("compensation", r, motion::compensated(m, rounds(o, 40)), "blocks of 16x16") },
+    Stage { name: "blend", run: |m, o, r| random("blend", r, motion::blended(m, rounds(o, 60)), "blocks of 16x16") },
     Stage { name: "real-networks", run: real::networks },
     Stage { name: "real-prior", run: real::prior },
     Stage { name: "bench-floor", run: bench::floor },
     Stage { name: "bench-pictures", run: bench::pictures },
+    Stage { name: "bench-motion", run: bench::motion },
     Stage { name: "bench-networks", run: bench::networks },
     Stage { name: "bench-prior", run: bench::prior },
     Stage { name: "bench-single", run: bench::single },

@@ -5,10 +5,8 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
-#include <string>
 #include <ucontext.h>
 #include <utility>
-#include <vector>
 
 #include "block.cu"
 #include "analysis.cu"
@@ -16,6 +14,7 @@
 #include "prior.cu"
 #include "planes.cu"
 #include "shuffle.cu"
+#include "motion.cu"
 #include "measure.cu"
 
 thread_local Three threadIdx, blockIdx, blockDim, gridDim;
@@ -37,11 +36,22 @@ struct Warp {
     u8 given[2][32 * 32];
 };
 
+// Zeroed memory. No C++ library is needed for it, so that a program with this in it runs where there is none.
+template <class T> struct Array {
+    T* data;
+    explicit Array(size_t n) : data((T*)std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64)) {
+        if (!data) std::abort();
+        std::memset((void*)data, 0, n * sizeof(T));
+    }
+    ~Array() { std::free(data); }
+    Array(const Array&) = delete;
+};
+
 struct Run {
     jmp_buf scheduler;
-    std::vector<Fibre> fibres;
-    std::vector<Warp> warps;
-    std::vector<u8> stacks;
+    Fibre* fibres;
+    Warp* warps;
+    u8* stacks;
     void (*body)(void**);
     void** parameters;
     unsigned current;
@@ -72,7 +82,7 @@ __attribute__((noinline)) void resume(unsigned i) {
     f.began = true;
     ucontext_t context;
     getcontext(&context);
-    context.uc_stack.ss_sp = run->stacks.data() + (size_t)i * STACK;
+    context.uc_stack.ss_sp = run->stacks + (size_t)i * STACK;
     context.uc_stack.ss_size = STACK;
     context.uc_link = nullptr;
     makecontext(&context, enter_fibre, 0);
@@ -81,7 +91,7 @@ __attribute__((noinline)) void resume(unsigned i) {
 
 // One block whose threads wait for each other.
 void block_of_fibres(unsigned threads) {
-    for (auto& f : run->fibres) f = Fibre{};
+    std::memset((void*)run->fibres, 0, threads * sizeof(Fibre));
     unsigned warps = (threads + 31) / 32;
     for (bool done = false; !done;) {
         State all = DONE;
@@ -111,16 +121,20 @@ void block_of_fibres(unsigned threads) {
 
 template <class... A, size_t... I> void call(void (*kernel)(A...), void** p, std::index_sequence<I...>) { kernel(*(A*)p[I]...); }
 template <class... A> void unpacked(void (*kernel)(A...), void** p) { call(kernel, p, std::index_sequence_for<A...>{}); }
-template <class... A> std::vector<unsigned> sizes_of(void (*)(A...)) { return {sizeof(A)...}; }
+// Whether parameters of these sizes are the kernel's.
+template <class... A> bool fits(void (*)(A...), const unsigned* sizes, unsigned given) {
+    const unsigned own[] = {sizeof(A)...};
+    return given == sizeof...(A) && std::memcmp(own, sizes, sizeof own) == 0;
+}
 
 struct Entry {
     const char* name;
-    std::vector<unsigned> sizes; // of its parameters
+    bool (*fits)(const unsigned* sizes, unsigned given);
     bool waits; // its threads wait for each other
     void (*body)(void**);
 };
 
-#define KERNEL(name, waits) {#name, sizes_of(name), waits, [](void** p) { unpacked(name, p); }}
+#define KERNEL(name, waits) {#name, [](const unsigned* s, unsigned n) { return fits(name, s, n); }, waits, [](void** p) { unpacked(name, p); }}
 const Entry kernels[] = {
     KERNEL(block_bytes, true),         KERNEL(block_words, true),    KERNEL(analysis_first, true),
     KERNEL(analysis_last, true),       KERNEL(synthesis_first, true), KERNEL(synthesis_last, true),
@@ -128,6 +142,7 @@ const Entry kernels[] = {
     KERNEL(unpack_interleaved, false), KERNEL(unpack_422, false),    KERNEL(unpack_rgb24, false),
     KERNEL(unpack_rgb32, false),       KERNEL(pack_planar, false),   KERNEL(pack_interleaved, false),
     KERNEL(pack_rgb, false),           KERNEL(to_channels, false),   KERNEL(from_channels, false),
+    KERNEL(compensate, false),         KERNEL(blend, false),
     KERNEL(peak_mma, true),            KERNEL(peak_dp4a, false),     KERNEL(copy, false),
 };
 
@@ -149,17 +164,19 @@ extern "C" int lic_emulate(const char* name, const unsigned* grid, const unsigne
                            const unsigned* sizes, unsigned given) {
     for (const Entry& k : kernels) {
         if (std::strcmp(k.name, name) != 0) continue;
-        if (k.sizes != std::vector<unsigned>(sizes, sizes + given)) return 2;
+        if (!k.fits(sizes, given)) return 2;
         blockDim = {block[0], block[1], block[2]};
         gridDim = {grid[0], grid[1], grid[2]};
         unsigned threads = block[0] * block[1] * block[2];
-        std::vector<uint4> memory(shared / 16 + 1);
-        dynamic_shared = memory.data();
+        Array<uint4> memory(shared / 16 + 1);
+        dynamic_shared = memory.data;
         Run mine;
         mine.body = k.body, mine.parameters = parameters;
-        if (k.waits) {
-            mine.fibres.resize(threads), mine.warps.resize((threads + 31) / 32), mine.stacks.resize((size_t)threads * STACK);
-        }
+        unsigned fibres = k.waits ? threads : 0;
+        Array<Fibre> all(fibres);
+        Array<Warp> warps((fibres + 31) / 32);
+        Array<u8> stacks((size_t)fibres * STACK);
+        mine.fibres = all.data, mine.warps = warps.data, mine.stacks = stacks.data;
         run = &mine;
         for (unsigned i = 0; i < grid[0] * grid[1] * grid[2]; i++) {
             blockIdx = {i % grid[0], i / grid[0] % grid[1], i / grid[0] / grid[1]};
