@@ -8,6 +8,12 @@ use crate::{Buffer, Error, Result};
 use lic_kernels::network::{self, Around, Lane, Matrix};
 use std::sync::Arc;
 
+/// Bytes before the rows that blocks take, 1024 int16 or half as many bytes of which stand for places where nothing is computed: zeros,
+/// then what stands for zero in bytes.
+const FRONT: usize = 2048;
+/// Most channels of a stream: so many zeros are there.
+const CHANNELS: usize = 512;
+
 /// What networks keep between layers; grows as it must.
 pub struct Workspace {
     machine: Arc<dyn Machine>,
@@ -23,14 +29,22 @@ impl Workspace {
 
     /// For so many values of the stream, of so many bytes where blocks take them.
     fn reserve(&mut self, values: usize, bytes: usize) -> Result<()> {
-        let grow = |b: &mut Buffer, bytes: usize| -> Result<()> {
-            if b.len() < bytes {
-                *b = Buffer::new(&self.machine, bytes)?;
-            }
-            Ok(())
-        };
-        grow(&mut self.stream, 2 * values)?;
-        self.sides.iter_mut().try_for_each(|s| grow(s, bytes * values))
+        if values >= 1 << 31 {
+            return Err(Error::Shape("too many pictures at a time"));
+        }
+        if self.stream.len() < 2 * values {
+            self.stream = Buffer::new(&self.machine, 2 * values)?;
+        }
+        for s in self.sides.iter_mut().filter(|s| s.len() < FRONT + bytes * values) {
+            *s = Buffer::new(&self.machine, FRONT + bytes * values)?;
+            s.write(&[[0u8; FRONT / 2], [128; FRONT / 2]].concat())?;
+        }
+        Ok(())
+    }
+
+    /// Where rows begin, behind what stands for zero.
+    fn side(&self, i: usize) -> Arg {
+        self.sides[i % 2].from(FRONT)
     }
 }
 
@@ -52,6 +66,9 @@ impl Block {
     fn new<L: Lane>(machine: &Arc<dyn Machine>, b: &network::Block<L>) -> Result<Block> {
         let (around, up, down) = b.layers();
         let (channels, inner, wide) = (b.channels(), up.outputs(), up.wide());
+        if channels > CHANNELS {
+            return Err(Error::Shape("more than 512 channels"));
+        }
         Ok(Block {
             kernel: if wide { "block_words" } else { "block_bytes" },
             channels,
@@ -68,8 +85,8 @@ impl Block {
 
     fn run(&self, w: &Workspace, side: usize, places: &Places, next: Option<&Block>) -> Result<()> {
         let mut args = places.args().to_vec();
-        let to = next.map_or(Arg::At(0), |_| w.sides[(side + 1) % 2].arg());
-        args.extend([w.sides[side % 2].arg(), w.stream.arg(), to, Arg::Int(next.map_or(0, |n| n.entry))]);
+        let to = next.map_or(Arg::At(0), |_| w.side(side + 1));
+        args.extend([w.side(side), w.stream.arg(), to, Arg::Int(next.map_or(0, |n| n.entry))]);
         args.extend([Arg::Int(self.channels as i32), Arg::Int(self.inner as i32)]);
         args.extend([&self.taps, &self.bias, &self.scale].map(Buffer::arg));
         args.extend([&self.up.weights, &self.up.bias, &self.up.scale].map(Buffer::arg));
@@ -152,7 +169,7 @@ impl Analysis {
     pub fn first(&self, w: &Workspace, planes: &DevicePlanes, places: &Places) -> Result<()> {
         let mut args = places.args().to_vec();
         args.extend(planes.args());
-        args.extend([w.stream.arg(), w.sides[0].arg(), Arg::Int(self.blocks[0].entry), Arg::Int(self.channels as i32)]);
+        args.extend([w.stream.arg(), w.side(0), Arg::Int(self.blocks[0].entry), Arg::Int(self.channels as i32)]);
         args.extend(layer_args(&self.first));
         // SAFETY: the kernel's parameters; planes and workspace are large enough.
         unsafe { launch(&w.machine, "analysis_first", places.rows(), 0, &args) }
@@ -227,7 +244,7 @@ impl Synthesis {
         let positions = places.rows() / 4;
         let mut args = vec![Arg::Int(positions as i32), latents.arg(), Arg::Int(self.latents as i32), self.entry.arg()];
         let entry = if self.wide { 0 } else { self.blocks[0].entry };
-        args.extend([w.stream.arg(), w.sides[0].arg(), Arg::Int(entry), Arg::Int(4 * self.channels as i32)]);
+        args.extend([w.stream.arg(), w.side(0), Arg::Int(entry), Arg::Int(4 * self.channels as i32)]);
         args.extend(layer_args(&self.first));
         // SAFETY: the kernel's parameters; latents and workspace are large enough.
         unsafe { launch(&w.machine, "synthesis_first", positions, tile_bytes(self.latents, 2), &args) }

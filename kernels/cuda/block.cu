@@ -17,7 +17,7 @@ __device__ inline void transpose(u32 (&v)[4], u32 a, u32 b, u32 c, u32 d) {
 }
 
 // `taps`: [3][channels] of four taps, the last of one.
-__device__ inline void around_bytes(u8* out, int stride, const int (*near)[9], const u8* x, int channels, const u32* taps,
+__device__ inline void around_bytes(u8* out, int stride, const int (*near)[12], const u8* x, int channels, const u32* taps,
                                     const int* bias, const float* scale) {
     for (int c = threadIdx.x % 32 * 4; c < channels; c += 128) {
         uint4 w[3];
@@ -26,8 +26,11 @@ __device__ inline void around_bytes(u8* out, int stride, const int (*near)[9], c
         float4 f = *(const float4*)(scale + c);
         for (int row = threadIdx.x / 32; row < TILE; row += WARPS) {
             u32 v[9], t[4], u[4], l[4];
+            const int4* from = (const int4*)near[row];
+            int4 p = from[0], q = from[1];
+            int at[9] = {p.x, p.y, p.z, p.w, q.x, q.y, q.z, q.w, near[row][8]};
 #pragma unroll
-            for (int i = 0; i < 9; i++) v[i] = near[row][i] < 0 ? 0x80808080u : *(const u32*)(x + (s64)near[row][i] * channels + c);
+            for (int i = 0; i < 9; i++) v[i] = *(const u32*)(x + at[i] + c);
             transpose(t, v[0], v[1], v[2], v[3]);
             transpose(u, v[4], v[5], v[6], v[7]);
             transpose(l, v[8], 0, 0, 0);
@@ -35,14 +38,14 @@ __device__ inline void around_bytes(u8* out, int stride, const int (*near)[9], c
             int s1 = dp4a(l[1], w[2].y, dp4a(u[1], w[1].y, dp4a(t[1], w[0].y, b.y)));
             int s2 = dp4a(l[2], w[2].z, dp4a(u[2], w[1].z, dp4a(t[2], w[0].z, b.z)));
             int s3 = dp4a(l[3], w[2].w, dp4a(u[3], w[1].w, dp4a(t[3], w[0].w, b.w)));
-            *(u32*)(out + row * stride + c) = four_bytes(byte(rounded(scaled(s0, f.x)) + 128), byte(rounded(scaled(s1, f.y)) + 128),
-                                                         byte(rounded(scaled(s2, f.z)) + 128), byte(rounded(scaled(s3, f.w)) + 128));
+            *(u32*)(out + row * stride + c) = four_bytes(rounded(scaled(s0, f.x)) + 128, rounded(scaled(s1, f.y)) + 128,
+                                                         rounded(scaled(s2, f.z)) + 128, rounded(scaled(s3, f.w)) + 128);
         }
     }
 }
 
 // `taps`: [9][channels].
-__device__ inline void around_words(u8* high, u8* low, int stride, const int (*near)[9], const s16* x, int channels, const s16* taps,
+__device__ inline void around_words(u8* high, u8* low, int stride, const int (*near)[12], const s16* x, int channels, const s16* taps,
                                     const int* bias, const float* scale) {
     int groups = channels / 8;
     for (int i = threadIdx.x; i < TILE * groups; i += THREADS) {
@@ -53,14 +56,13 @@ __device__ inline void around_words(u8* high, u8* low, int stride, const int (*n
         eight(f, scale + c);
 #pragma unroll
         for (int t = 0; t < 9; t++) {
-            if (near[row][t] < 0) continue;
-            uint4 a = *(const uint4*)(x + (s64)near[row][t] * channels + c), w = *(const uint4*)(taps + t * channels + c);
+            uint4 a = *(const uint4*)(x + near[row][t] + c), w = *(const uint4*)(taps + t * channels + c);
             u32 from[4] = {a.x, a.y, a.z, a.w}, by[4] = {w.x, w.y, w.z, w.w};
 #pragma unroll
             for (int k = 0; k < 8; k++) sum[k] += (s16)(from[k / 2] >> k % 2 * 16) * (s16)(by[k / 2] >> k % 2 * 16);
         }
 #pragma unroll
-        for (int k = 0; k < 8; k++) v[k] = word(rounded(scaled(sum[k], f[k])));
+        for (int k = 0; k < 8; k++) v[k] = rounded(scaled(sum[k], f[k]));
         split(words_of(v), high + row * stride + c, low + row * stride + c);
     }
 }
@@ -75,7 +77,9 @@ struct Layer {
 template <bool WIDE>
 __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, int entry, int channels, int inner, const void* taps,
                              const int* around_bias, const float* around_scale, Layer up, Layer down) {
-    __shared__ int near[TILE][9];
+    // Where the rows around each begin; 12 of them, so that they are read four at a time.
+    __shared__ int4 around[TILE][3];
+    int(*near)[12] = (int(*)[12])around;
     u8* shared = (u8*)dynamic_shared;
     int first = blockIdx.x * TILE, planes = WIDE ? 2 : 1, warp = threadIdx.x / 32;
     int narrow = stride_of(channels), broad = stride_of(inner), steps = (channels + 31) / 32, deep = (inner + 31) / 32;
@@ -84,7 +88,10 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
         int at = first + row;
         Place p = {0, 0, 0};
         if (at < grid.rows) p = place_of(grid, at);
-        for (int t = 0; t < 9; t++) near[row][t] = at < grid.rows ? neighbour(grid, at, p, t % 3 - 1, t / 3 - 1) : -1;
+        for (int t = 0; t < 9; t++) {
+            int of = at < grid.rows ? neighbour(grid, at, p, t % 3 - 1, t / 3 - 1) : -1;
+            near[row][t] = of < 0 ? -NOWHERE : of * channels;
+        }
     }
     __syncthreads();
     if (WIDE) {
@@ -111,7 +118,7 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
 #pragma unroll
             for (int i = 0; i < 8; i++) {
                 int r = rounded(leaky(scaled(v[i] + bias[i], scale[i])));
-                v[i] = WIDE ? word(r) : byte(r + 24);
+                v[i] = WIDE ? r : r + 24;
             }
             u8* to = b + row * broad + output;
             if (WIDE) {
@@ -155,7 +162,7 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
     }
 }
 
-// `x`: what the block takes, rows of `channels`; `stream`: rows of int16, changed in place; `next`: what the block behind takes, or null.
+// `x`: what the block takes, rows of `channels` with as many of zero NOWHERE values before; `stream`: rows of int16, changed in place; `next`: what the block behind takes, or null.
 extern "C" __global__ void __launch_bounds__(THREADS)
 block_bytes(int rows, int width, int height, const u32* at, const int* row_of, const u8* x, s16* stream, u8* next, int entry, int channels,
             int inner, const u32* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,

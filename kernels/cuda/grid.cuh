@@ -38,3 +38,6 @@ __device__ inline int neighbour(const Grid& g, int row, const Place& p, int dx, 
     if (x < 0 || y < 0 || x >= g.width || y >= g.height) return -1;
     return p.picture * g.width * g.height + 4 * (y / 2 * (g.width / 2) + x / 2) + y % 2 * 2 + x % 2;
 }
+
+// So many values before the rows that blocks take lie as many of what stands for zero: the row of places where nothing is computed.
+#define NOWHERE 1024

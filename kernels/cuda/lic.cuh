@@ -25,6 +25,20 @@ __device__ inline int dp4a(u32 a, u32 b, int c) {
     return d;
 }
 
+// Two or four integers side by side, saturating: the first one lowest.
+__device__ inline u32 two_words(int a, int b) {
+    u32 d;
+    asm("cvt.pack.sat.s16.s32 %0, %1, %2;" : "=r"(d) : "r"(b), "r"(a));
+    return d;
+}
+
+__device__ inline u32 four_bytes(int a, int b, int c, int e) {
+    u32 high, d;
+    asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(high) : "r"(e), "r"(c), "r"(0));
+    asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(b), "r"(a), "r"(high));
+    return d;
+}
+
 // The fragment of 16 rows and 32 bytes from `a` in shared memory, a multiple of 16 as `stride` is, that mma() takes.
 __device__ inline void fragment(u32 (&f)[4], const u8* a, int stride) {
     int lane = threadIdx.x % 32;

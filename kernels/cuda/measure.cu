@@ -31,6 +31,21 @@ extern "C" __global__ void peak_dp4a(int rounds, int* out) {
     out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
 }
 
+// Conversions between integers and floats, 16 * rounds a thread: what rounding sums costs.
+extern "C" __global__ void __launch_bounds__(256) peak_convert(int rounds, int* out) {
+    int c[8];
+#pragma unroll
+    for (int i = 0; i < 8; i++) c[i] = threadIdx.x + i;
+    for (int r = 0; r < rounds; r++) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) c[i] = __float2int_rn(__fmul_rn(__int2float_rn(c[i]), 1.5f));
+    }
+    int sum = 0;
+#pragma unroll
+    for (int i = 0; i < 8; i++) sum += c[i];
+    out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
 // `count` pieces of 16 bytes.
 extern "C" __global__ void copy(const uint4* from, uint4* to, s64 count) {
     for (s64 i = (s64)blockIdx.x * blockDim.x + threadIdx.x; i < count; i += (s64)gridDim.x * blockDim.x) to[i] = from[i];

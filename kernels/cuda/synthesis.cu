@@ -76,7 +76,7 @@ synthesis_last(int rows, int width, int height, const u32* at, const int* row_of
             Place p = place_of(g, row);
             int codes[8];
 #pragma unroll
-            for (int i = 0; i < 8; i++) codes[i] = byte(rounded(scaled(c[i] + b[i], f[i])));
+            for (int i = 0; i < 8; i++) codes[i] = rounded(scaled(c[i] + b[i], f[i]));
             uint2 r = bytes_of(codes);
             if (output < 64) {
                 *(uint2*)(y + (((s64)p.picture * height + p.y) * 8 + output / 8) * width * 8 + 8 * p.x) = r;

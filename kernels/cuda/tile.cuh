@@ -97,9 +97,7 @@ template <class T> __device__ inline void eight(T (&v)[8], const T* from) {
     for (int i = 0; i < 8; i++) v[i] = *(T*)&w[i];
 }
 
-__device__ inline u32 four_bytes(int a, int b, int c, int d) { return (u32)a & 255 | ((u32)b & 255) << 8 | ((u32)c & 255) << 16 | (u32)d << 24; }
-__device__ inline u32 two_words(int a, int b) { return (u32)a & 65535 | (u32)b << 16; }
-
+// Eight values side by side, saturating.
 __device__ inline uint2 bytes_of(const int (&v)[8]) {
     return make_uint2(four_bytes(v[0], v[1], v[2], v[3]), four_bytes(v[4], v[5], v[6], v[7]));
 }
@@ -135,6 +133,6 @@ __device__ inline Split words_in(u8* shared, const s16* x, int first, int rows, 
 __device__ inline void enter(u8* to, const int (&v)[8], int entry) {
     int b[8];
 #pragma unroll
-    for (int i = 0; i < 8; i++) b[i] = clamp((v[i] * entry + 0x4000) >> 15, -128, 127) + 128;
+    for (int i = 0; i < 8; i++) b[i] = ((v[i] * entry + 0x4000) >> 15) + 128;
     *(uint2*)to = bytes_of(b);
 }

@@ -43,6 +43,7 @@ struct Peaks {
     copied: f64,
     operations: f64,
     dp4a: f64,
+    conversions: f64,
 }
 
 fn peaks(machine: &Machine, o: &Options) -> Result<Peaks> {
@@ -69,7 +70,8 @@ fn peaks(machine: &Machine, o: &Options) -> Result<Peaks> {
     };
     // Eight products of 16x8x32 a warp and round; eight of four a thread.
     let operations = rate("peak_mma", 128, 2.0 * 8.0 * 8.0 * 4096.0)?;
-    Ok(Peaks { copied, operations, dp4a: rate("peak_dp4a", 4096, 2.0 * 256.0 * 8.0 * 4.0)? })
+    let conversions = rate("peak_convert", 512, 256.0 * 16.0)?;
+    Ok(Peaks { copied, operations, conversions, dp4a: rate("peak_dp4a", 4096, 2.0 * 256.0 * 8.0 * 4.0)? })
 }
 
 pub fn floor(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String> {
@@ -81,6 +83,7 @@ pub fn floor(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String> 
     rows.add("copy floor, read and written", format!("{:.0} GB/s", p.copied / 1e9));
     rows.add("int8 peak by mma.sync m16n8k32", format!("{:.0} TOPS", p.operations / 1e12));
     rows.add("int8 peak by dp4a", format!("{:.0} TOPS", p.dp4a / 1e12));
+    rows.add("conversions between int32 and f32", format!("{:.1} T/s", p.conversions / 1e12));
     Ok(format!("{:.0} GB/s, {:.0} TOPS", p.copied / 1e9, p.operations / 1e12))
 }
 

@@ -47,6 +47,17 @@ inline int dp4a(u32 a, u32 b, int c) {
     return c;
 }
 
+inline int emulated_cut(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
+inline u32 two_words(int a, int b) {
+    return (u32)emulated_cut(a, -32768, 32767) & 65535 | (u32)emulated_cut(b, -32768, 32767) << 16;
+}
+inline u32 four_bytes(int a, int b, int c, int d) {
+    int v[4] = {a, b, c, d};
+    u32 r = 0;
+    for (int i = 0; i < 4; i++) r |= (u32)emulated_cut(v[i], 0, 255) << 8 * i;
+    return r;
+}
+
 inline void fragment(u32 (&f)[4], const u8* a, int stride) {
     int lane = threadIdx.x % 32;
     a += lane / 4 * stride + lane % 4 * 4;

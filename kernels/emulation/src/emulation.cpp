@@ -143,7 +143,7 @@ const Entry kernels[] = {
     KERNEL(unpack_rgb32, false),       KERNEL(pack_planar, false),   KERNEL(pack_interleaved, false),
     KERNEL(pack_rgb, false),           KERNEL(to_channels, false),   KERNEL(from_channels, false),
     KERNEL(compensate, false),         KERNEL(blend, false),
-    KERNEL(peak_mma, true),            KERNEL(peak_dp4a, false),     KERNEL(copy, false),
+    KERNEL(peak_mma, true),            KERNEL(peak_dp4a, false), KERNEL(peak_convert, false),     KERNEL(copy, false),
 };
 
 } // namespace
