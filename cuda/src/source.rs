@@ -2,9 +2,10 @@
 
 /// All kernels in one: each file without its includes, behind the headers.
 pub fn source() -> String {
-    const FILES: [(&str, &str); 11] = [
+    const FILES: [(&str, &str); 13] = [
         ("lic.cuh", include_str!("../../kernels/cuda/lic.cuh")),
         ("tile.cuh", include_str!("../../kernels/cuda/tile.cuh")),
+        ("samples.cuh", include_str!("../../kernels/cuda/samples.cuh")),
         ("grid.cuh", include_str!("../../kernels/cuda/grid.cuh")),
         ("block.cu", include_str!("../../kernels/cuda/block.cu")),
         ("analysis.cu", include_str!("../../kernels/cuda/analysis.cu")),
@@ -13,6 +14,7 @@ pub fn source() -> String {
         ("planes.cu", include_str!("../../kernels/cuda/planes.cu")),
         ("shuffle.cu", include_str!("../../kernels/cuda/shuffle.cu")),
         ("motion.cu", include_str!("../../kernels/cuda/motion.cu")),
+        ("search.cu", include_str!("../../kernels/cuda/search.cu")),
         ("measure.cu", include_str!("../../kernels/cuda/measure.cu")),
     ];
     let mut all = String::new();

@@ -54,6 +54,11 @@ fn compensation() {
 }
 
 #[test]
+fn search() {
+    check("search", motion::searched, 4);
+}
+
+#[test]
 fn blending() {
     check("blending", motion::blended, 30);
 }

@@ -25,6 +25,23 @@ __device__ inline int dp4a(u32 a, u32 b, int c) {
     return d;
 }
 
+// Four products of unsigned bytes.
+__device__ inline u32 dot(u32 a, u32 b, u32 c) {
+    u32 d;
+    asm("dp4a.u32.u32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
+// Absolute differences of four pairs of bytes.
+__device__ inline u32 absolute(u32 a, u32 b) {
+    u32 d;
+    asm("vabsdiff4.u32.u32.u32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(0));
+    return d;
+}
+
+// What another lane of the warp has. All lanes call it.
+__device__ inline u32 from_lane(u32 mine, int lane) { return __shfl_sync(0xffffffffu, mine, lane); }
+
 // Two or four integers side by side, saturating: the first one lowest.
 __device__ inline u32 two_words(int a, int b) {
     u32 d;

@@ -2,7 +2,7 @@
 //
 // A thread makes 4x4 luma samples and the 2x2 of each chroma at the same place: all of them see the same four quarters, their own and the
 // nearest one across, down and both. A prediction is interpolated once for all quarters that have its vector.
-#include "lic.cuh"
+#include "samples.cuh"
 
 // Eight taps of luma for each quarter of a sample, four of chroma for each eighth, as dp4a takes them: ITU-T H.265, 8.5.3.3.3.
 __device__ inline void luma_taps(int part, u32 (&t)[2]) {
@@ -21,23 +21,6 @@ __device__ inline u32 chroma_taps(int part) {
     case 6: return 0xfc3610feu;
     default: return 0xfe3a0afeu;
     }
-}
-
-// 12 samples of a line from x on; beyond its ends it repeats them.
-__device__ inline void samples(u32 (&w)[3], const u8* line, int x, int width) {
-    int from = x & ~3, sh = x & 3;
-    if (from >= 0 && from + 16 <= width) {
-        const u32* p = (const u32*)(line + from);
-        u32 a = p[0], b = p[1], c = p[2], d = p[3];
-        u32 by = 0x3210 + 0x1111 * sh;
-        w[0] = __byte_perm(a, b, by);
-        w[1] = __byte_perm(b, c, by);
-        w[2] = __byte_perm(c, d, by);
-        return;
-    }
-    for (int i = 0; i < 3; i++) w[i] = 0;
-#pragma unroll
-    for (int i = 0; i < 12; i++) w[i / 4] |= (u32)line[clamp(x + i, 0, width - 1)] << i % 4 * 8;
 }
 
 // 4x4 luma samples from (x, y) on, displaced by a vector in quarters.

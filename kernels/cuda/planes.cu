@@ -2,7 +2,7 @@
 //
 // A thread makes 8x2 luma samples and the 4x1 of each chroma: coordinates are cut to the picture, which repeats its edge. Where the block
 // lies inside and addresses are multiples of eight, lines are read and written in words. blockIdx.z: the picture.
-#include "lic.cuh"
+#include "samples.cuh"
 
 // Padded planes of all pictures, one after the other.
 struct Padded {
@@ -90,9 +90,6 @@ extern "C" __global__ void unpack_interleaved(const u8* y, int stride, s64 step,
     u32 even = __byte_perm(p.x, p.y, 0x6420), odd = __byte_perm(p.x, p.y, 0x7531);
     put_chroma(to, s, swapped ? odd : even, swapped ? even : odd);
 }
-
-// Mean of two lines' bytes, rounded up.
-__device__ inline u32 mean(u32 a, u32 b) { return (a | b) - ((a ^ b) >> 1 & 0x7f7f7f7fu); }
 
 // Packed 4:2:2; `luma`: place of the first luma byte in a pair of pixels. Chroma of two lines is averaged.
 extern "C" __global__ void unpack_422(const u8* from, int stride, s64 step, int luma, int width, int height, u8* to_y, u8* to_u, u8* to_v,

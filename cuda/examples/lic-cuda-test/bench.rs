@@ -3,11 +3,12 @@
 use crate::common::{Machine, Random, motion::field, pack, said};
 use crate::real::picture;
 use crate::{Options, Rows};
-use lic_cuda::motion::{Vectors, blend, compensate};
+use lic_cuda::motion::{SearchPlanes, Vectors, blend, compensate, pairs};
 use lic_cuda::network::{Analysis, Synthesis, Workspace};
 use lic_cuda::planes::{DevicePlanes, Layout, Lines, pack as to_raw, unpack};
 use lic_cuda::prior::{Depthwise, Linear, Rows as At};
 use lic_cuda::{Arg, Buffer, Launch, Places};
+use lic_kernels::motion::Vector;
 use lic_kernels::planes::RgbMatrix;
 
 const WIDTH: usize = 1920;
@@ -160,6 +161,15 @@ pub fn motion(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String>
         let ms = median(machine, || blend(&reference, &map, &mut out))?;
         memory(rows, &format!("blend, {name}"), ms, n, SAMPLES * 3, &p);
     }
+    let mut search = SearchPlanes::new(machine, &reference).map_err(said)?;
+    let ms = median(machine, || search.refill(&reference))?;
+    memory(rows, "search planes", ms, n, SAMPLES * 5, &p);
+    let each = 32;
+    let vectors: Vec<Vector> = (0..blocks * each).map(|_| Vector { x: r.around(60) as i16, y: r.around(60) as i16 }).collect();
+    let vectors = Buffer::of(machine, &pairs(&vectors)).map_err(said)?;
+    let mut sums = Buffer::new(machine, 8 * blocks * each).map_err(said)?;
+    let ms = median(machine, || search.differences(&reference, &vectors, each, &mut sums))?;
+    rows.add(format!("differences of all blocks at {each} vectors, 1080p"), format!("{:.1} us a frame", ms as f64 / n as f64 * 1e3));
     Ok("measured".into())
 }
 

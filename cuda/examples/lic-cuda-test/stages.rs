@@ -26,7 +26,7 @@ fn rounds(o: &Options, n: usize) -> usize {
     if o.emulated { 1 } else { n }
 }
 
-pub const STAGES: [Stage; 18] = [
+pub const STAGES: [Stage; 19] = [
     Stage { name: "analysis", run: |m, o, r| random("analysis", r, networks::analysis(m, rounds(o, 6)), "places") },
     Stage { name: "synthesis", run: |m, o, r| random("synthesis", r, networks::synthesis_bytes(m, rounds(o, 6)), "places") },
     Stage { name: "whole", run: |m, o, r| random("whole synthesis", r, networks::synthesis_words(m, rounds(o, 6)), "places") },
@@ -37,6 +37,7 @@ pub const STAGES: [Stage; 18] = [
     Stage { name: "channels", run: |m, o, r| random("96 channels", r, pictures::channels(m, rounds(o, 40)), "values") },
     Stage { name: "compensate", run: |m, o, r| random("compensation", r, motion::compensated(m, rounds(o, 40)), "blocks of 16x16") },
     Stage { name: "blend", run: |m, o, r| random("blend", r, motion::blended(m, rounds(o, 60)), "blocks of 16x16") },
+    Stage { name: "search", run: |m, o, r| random("search", r, motion::searched(m, rounds(o, 20)), "vectors of blocks") },
     Stage { name: "real-networks", run: real::networks },
     Stage { name: "real-prior", run: real::prior },
     Stage { name: "bench-floor", run: bench::floor },

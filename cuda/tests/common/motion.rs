@@ -1,12 +1,12 @@
 //! Compensation and blending.
 
 use super::networks::same_planes;
-use super::{Machine, Outcome, Random, said};
+use super::{Machine, Outcome, Random, said, same};
 use lic_cuda::Buffer;
-use lic_cuda::motion::{Vectors, blend, compensate};
+use lic_cuda::motion::{SearchPlanes, Vectors, blend, compensate, pairs};
 use lic_cuda::planes::DevicePlanes;
 use lic_kernels::Level;
-use lic_kernels::motion::{self, Quarters, Vector};
+use lic_kernels::motion::{self, Quarters, SearchPlane, Vector};
 use lic_kernels::planes::Planes;
 
 const SIZES: [(usize, usize, usize); 5] = [(16, 16, 2), (16, 64, 1), (48, 16, 1), (32, 32, 3), (96, 80, 1)];
@@ -76,6 +76,42 @@ pub fn blended(machine: &Machine, rounds: usize) -> Outcome {
                 cases += blocks;
             }
         }
+    }
+    Ok(cases)
+}
+
+/// Search planes and differences; the result counts vectors of blocks.
+pub fn searched(machine: &Machine, rounds: usize) -> Outcome {
+    let (mut r, mut cases) = (Random::new(61), 0);
+    for (w, h, n) in (0..rounds).flat_map(|_| SIZES) {
+        let (references, current, blocks, each) = (pictures(&mut r, n, w, h), pictures(&mut r, n, w, h), w * h / 256, 40);
+        let mut planes = DevicePlanes::for_size(machine, w, h, n).map_err(said)?;
+        planes.write(&references).map_err(said)?;
+        let mut search = SearchPlanes::new(machine, &planes).map_err(said)?;
+        search.refill(&planes).map_err(said)?;
+        let got = search.read().map_err(said)?;
+        let expected: Vec<SearchPlane> = references.iter().map(|p| SearchPlane::new(Level::Scalar, &p.y, w, h)).collect();
+        let all: Vec<u8> = expected.iter().flat_map(|p| p.planes().concat()).collect();
+        same(&format!("search planes of {w}x{h}"), &got, &all)?;
+        let vectors: Vec<Vector> = (0..n * blocks * each)
+            .map(|_| {
+                let far = [4, 60, 400][r.below(3)];
+                Vector { x: r.around(far) as i16, y: r.around(far) as i16 }
+            })
+            .collect();
+        planes.write(&current).map_err(said)?;
+        let listed = Buffer::of(machine, &pairs(&vectors)).map_err(said)?;
+        let mut out = Buffer::new(machine, 8 * vectors.len()).map_err(said)?;
+        search.differences(&planes, &listed, each, &mut out).map_err(said)?;
+        let mut sums = Vec::new();
+        for (i, &v) in vectors.iter().enumerate() {
+            let (picture, block) = (i / each / blocks, i / each % blocks);
+            let (bx, by, y) = (block % (w / 16) * 16, block / (w / 16) * 16, &current[picture].y);
+            sums.push(expected[picture].sad(Level::Scalar, y, w, bx, by, v, u32::MAX));
+            sums.push(expected[picture].sse(Level::Scalar, y, w, bx, by, v));
+        }
+        same(&format!("differences of blocks of {w}x{h}"), &out.read::<u32>().map_err(said)?, &sums)?;
+        cases += vectors.len();
     }
     Ok(cases)
 }

@@ -1,6 +1,7 @@
 // CUDA's language for a host compiler: see emulation.cpp. Only what the kernels use.
 #pragma once
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #define __device__
@@ -45,6 +46,23 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
 inline int dp4a(u32 a, u32 b, int c) {
     for (int i = 0; i < 4; i++) c += (int)(u8)(a >> 8 * i) * (int)(s8)(b >> 8 * i);
     return c;
+}
+
+inline u32 dot(u32 a, u32 b, u32 c) {
+    for (int i = 0; i < 4; i++) c += (u32)(u8)(a >> 8 * i) * (u8)(b >> 8 * i);
+    return c;
+}
+
+inline u32 absolute(u32 a, u32 b) {
+    u32 r = 0;
+    for (int i = 0; i < 4; i++) r |= (u32)std::abs((int)(a >> 8 * i & 255) - (int)(b >> 8 * i & 255)) << 8 * i;
+    return r;
+}
+
+inline u32 from_lane(u32 mine, int lane) {
+    u32 r;
+    std::memcpy(&r, emulated_exchange(&mine, sizeof mine) + lane * sizeof mine, sizeof r);
+    return r;
 }
 
 inline int emulated_cut(int v, int low, int high) { return v < low ? low : v > high ? high : v; }

@@ -15,6 +15,7 @@
 #include "planes.cu"
 #include "shuffle.cu"
 #include "motion.cu"
+#include "search.cu"
 #include "measure.cu"
 
 thread_local Three threadIdx, blockIdx, blockDim, gridDim;
@@ -143,6 +144,7 @@ const Entry kernels[] = {
     KERNEL(unpack_rgb32, false),       KERNEL(pack_planar, false),   KERNEL(pack_interleaved, false),
     KERNEL(pack_rgb, false),           KERNEL(to_channels, false),   KERNEL(from_channels, false),
     KERNEL(compensate, false),         KERNEL(blend, false),
+    KERNEL(search_planes, false),      KERNEL(differences, true),
     KERNEL(peak_mma, true),            KERNEL(peak_dp4a, false), KERNEL(peak_convert, false),     KERNEL(copy, false),
 };
 
