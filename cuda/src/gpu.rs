@@ -151,6 +151,21 @@ impl Machine for Gpu {
         }
     }
 
+    fn lock(&self, bytes: usize) -> Result<*mut u8> {
+        self.bind()?;
+        // SAFETY: fresh memory.
+        let at = unsafe { result::malloc_host(bytes, 0) };
+        at.map(|p| p as *mut u8).map_err(|e| Error::Driver(format!("{bytes} page-locked bytes: {}", failed(e))))
+    }
+
+    unsafe fn unlock(&self, at: *mut u8, _: usize) {
+        // Of a lost device nothing can be freed.
+        if self.bind().is_ok() {
+            // SAFETY: the caller's.
+            let _ = unsafe { result::free_host(at as *mut c_void) };
+        }
+    }
+
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
         self.bind()?;
         // SAFETY: the caller's. The driver has read pageable memory before it returns.

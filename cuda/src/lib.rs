@@ -16,5 +16,5 @@ mod weights;
 
 pub use error::{Error, Result};
 pub use gpu::{Gpu, Kernels, compile};
-pub use machine::{Arg, Buffer, Launch, Machine};
+pub use machine::{Arg, Buffer, Launch, Locked, Machine};
 pub use places::Places;

@@ -46,6 +46,13 @@ pub trait Machine: Send + Sync {
     /// `at` was allocated here, is not freed twice and not used any more.
     unsafe fn free(&self, at: u64);
 
+    /// Memory of the host that the machine reads and writes without the system's help: copies are faster.
+    fn lock(&self, bytes: usize) -> Result<*mut u8>;
+
+    /// # Safety
+    /// `at` is from [`lock`](Machine::lock), is not freed twice and not used any more.
+    unsafe fn unlock(&self, at: *mut u8, bytes: usize);
+
     /// # Safety
     /// So many bytes from `to` on were allocated here.
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()>;
@@ -122,6 +129,15 @@ impl Buffer {
         unsafe { self.machine.upload(bytes, self.at) }
     }
 
+    /// The front of it, as much as `to` has.
+    pub fn read_into(&self, to: &mut [u8]) -> Result<()> {
+        if to.len() > self.bytes {
+            return Err(Error::Shape("a buffer is too small for what is read"));
+        }
+        // SAFETY: so many bytes are there.
+        unsafe { self.machine.download(self.at, to) }
+    }
+
     /// The whole of it.
     pub fn read<T: Plain>(&self) -> Result<Vec<T>> {
         let mut values = vec![T::default(); self.bytes / size_of::<T>()];
@@ -144,6 +160,49 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // SAFETY: allocated in new, and gone after this.
         unsafe { self.machine.free(self.at) }
+    }
+}
+
+/// Page-locked memory of the host.
+pub struct Locked {
+    machine: Arc<dyn Machine>,
+    at: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: memory that only this value refers to.
+unsafe impl Send for Locked {}
+
+impl Locked {
+    /// Zeroed.
+    pub fn new(machine: &Arc<dyn Machine>, bytes: usize) -> Result<Locked> {
+        let at = machine.lock(bytes.max(1))?;
+        // SAFETY: so many fresh bytes.
+        unsafe { std::ptr::write_bytes(at, 0, bytes) };
+        Ok(Locked { machine: machine.clone(), at, bytes })
+    }
+}
+
+impl std::ops::Deref for Locked {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: allocated and written in new.
+        unsafe { std::slice::from_raw_parts(self.at, self.bytes) }
+    }
+}
+
+impl std::ops::DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and nobody else has it.
+        unsafe { std::slice::from_raw_parts_mut(self.at, self.bytes) }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // SAFETY: allocated in new, and gone after this. Copies are waited for where they are made.
+        unsafe { self.machine.unlock(self.at, self.bytes.max(1)) }
     }
 }
 

@@ -7,7 +7,7 @@ use lic_cuda::motion::{SearchPlanes, Vectors, blend, compensate, pairs};
 use lic_cuda::network::{Analysis, Synthesis, Workspace};
 use lic_cuda::planes::{DevicePlanes, Layout, Lines, pack as to_raw, unpack};
 use lic_cuda::prior::{Depthwise, Linear, Rows as At};
-use lic_cuda::{Arg, Buffer, Launch, Places};
+use lic_cuda::{Arg, Buffer, Launch, Locked, Places};
 use lic_kernels::motion::Vector;
 use lic_kernels::planes::RgbMatrix;
 
@@ -70,8 +70,8 @@ fn peaks(machine: &Machine, o: &Options) -> Result<Peaks> {
         Ok(operations * rounds as f64 * blocks as f64 / ms as f64 * 1e3)
     };
     // Eight products of 16x8x32 a warp and round; eight of four a thread.
-    let operations = rate("peak_mma", 128, 2.0 * 8.0 * 8.0 * 4096.0)?;
-    let conversions = rate("peak_convert", 512, 256.0 * 16.0)?;
+    let operations = rate("peak_mma", 2048, 2.0 * 8.0 * 8.0 * 4096.0)?;
+    let conversions = rate("peak_convert", 2048, 256.0 * 16.0)?;
     Ok(Peaks { copied, operations, conversions, dp4a: rate("peak_dp4a", 4096, 2.0 * 256.0 * 8.0 * 4.0)? })
 }
 
@@ -270,6 +270,50 @@ pub fn prior(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String> 
     for (name, d, c) in &wide {
         let ms = median(machine, || d.run(&from, [n, h, w], None, At { buffer: &mut to, stride: *c, offset: 0 }))?;
         memory(rows, &format!("prior, {name} depthwise {c}"), ms, n, w * h * c * 4, &p);
+    }
+    Ok("measured".into())
+}
+
+/// What the device does of a frame of kind `motion` when all of it is coded anew: the worst case of decoding.
+pub fn frame(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String> {
+    let (given, (w, h)) = (pack::networks(&o.pack)?, size(o));
+    for n in [1, 16].map(|n| frames(o, n)) {
+        let mut space = Workspace::new(machine).map_err(said)?;
+        let new = || DevicePlanes::for_size(machine, w, h, n).map_err(said);
+        let (mut reference, mut compensated, mut synthesised) = (new()?, new()?, new()?);
+        reference.write(&vec![picture(&mut Random::new(67), w, h); n]).map_err(said)?;
+        let places = Places::all(reference.width, reference.height, n);
+        let positions = places.rows() / 4;
+        let a = Analysis::new(machine, &given.analysis).map_err(said)?;
+        let s = Synthesis::new(machine, &given.synthesis).map_err(said)?;
+        let mut latents = Buffer::new(machine, 4 * positions * a.latents()).map_err(said)?;
+        let vectors = Vectors::of(machine, &field(&mut Random::new(71), positions, 20, 1)).map_err(said)?;
+        let map = Buffer::of(machine, &vec![1u8; positions]).map_err(said)?;
+        let raw = noise(machine, n * w * h * 3 / 2)?;
+        let lines = |offset: usize, stride: usize| Lines { buffer: &raw, offset, stride, step: w * h * 3 / 2 };
+        let nv12 = Layout::Interleaved { y: lines(0, w), c: lines(w * h, w), swapped: false };
+        let matrix = RgbMatrix::new(0.2126, 0.0722, false);
+        let ms = median(machine, || {
+            compensate(&reference, &vectors, &mut compensated)?;
+            a.run(&mut space, &compensated, &places, positions, &mut latents)?;
+            s.run(&mut space, &latents, &places, &mut synthesised)?;
+            blend(&synthesised, &map, &mut compensated)?;
+            to_raw(&compensated, matrix, w, h, &nv12)
+        })?;
+        rate(rows, "compensate, analysis, synthesis, blend, to NV12", ms, n);
+    }
+    let bytes = w * h * 3 / 2;
+    let mut on = Buffer::new(machine, bytes).map_err(said)?;
+    let mut locked = Locked::new(machine, bytes).map_err(said)?;
+    let mut ordinary = vec![0u8; bytes];
+    for (name, host) in [("page-locked", &mut locked[..]), ("ordinary", &mut ordinary[..])] {
+        let up = median(machine, || on.write(host))?;
+        let down = median(machine, || on.read_into(host))?;
+        let rate = |ms: f32| bytes as f64 / ms as f64 / 1e6;
+        rows.add(
+            format!("an NV12 frame to the device and back, {name} memory"),
+            format!("{:.0} us ({:.1} GB/s), {:.0} us ({:.1} GB/s)", up * 1e3, rate(up), down * 1e3, rate(down)),
+        );
     }
     Ok("measured".into())
 }

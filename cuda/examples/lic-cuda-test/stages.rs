@@ -26,7 +26,7 @@ fn rounds(o: &Options, n: usize) -> usize {
     if o.emulated { 1 } else { n }
 }
 
-pub const STAGES: [Stage; 19] = [
+pub const STAGES: [Stage; 20] = [
     Stage { name: "analysis", run: |m, o, r| random("analysis", r, networks::analysis(m, rounds(o, 6)), "places") },
     Stage { name: "synthesis", run: |m, o, r| random("synthesis", r, networks::synthesis_bytes(m, rounds(o, 6)), "places") },
     Stage { name: "whole", run: |m, o, r| random("whole synthesis", r, networks::synthesis_words(m, rounds(o, 6)), "places") },
@@ -46,4 +46,5 @@ pub const STAGES: [Stage; 19] = [
     Stage { name: "bench-networks", run: bench::networks },
     Stage { name: "bench-prior", run: bench::prior },
     Stage { name: "bench-single", run: bench::single },
+    Stage { name: "bench-frame", run: bench::frame },
 ];

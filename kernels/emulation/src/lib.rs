@@ -49,6 +49,15 @@ impl Machine for Host {
         unsafe { dealloc(at as *mut u8, layout.expect("allocated here")) }
     }
 
+    fn lock(&self, bytes: usize) -> Result<*mut u8> {
+        Ok(self.allocate(bytes)? as *mut u8)
+    }
+
+    unsafe fn unlock(&self, at: *mut u8, _: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.free(at as u64) }
+    }
+
     unsafe fn upload(&self, from: &[u8], to: u64) -> Result<()> {
         // SAFETY: the caller's.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to as *mut u8, from.len()) };

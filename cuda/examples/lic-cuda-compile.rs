@@ -1,10 +1,10 @@
-//! Compiles the kernels with NVRTC, for which no GPU is needed: `compile FOLDER ARCH...`, a cubin for each `sm_90`, PTX for `compute_90`.
+//! Compiles the kernels with NVRTC, for which no GPU is needed: `lic-cuda-compile FOLDER ARCH...`, a cubin for each `sm_90`, PTX for `compute_90`.
 
 use std::path::Path;
 
 fn main() -> Result<(), String> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, archs @ ..] = &args[..] else { return Err("usage: compile FOLDER ARCH...".into()) };
+    let [folder, archs @ ..] = &args[..] else { return Err("usage: lic-cuda-compile FOLDER ARCH...".into()) };
     for arch in archs {
         let code = lic_cuda::compile(arch).map_err(|e| format!("{arch}: {e}"))?;
         let kind = if arch.starts_with("sm_") { "cubin" } else { "ptx" };
