@@ -15,7 +15,7 @@ fn random(kind: &str, rows: &mut Rows, cases: Outcome, unit: &str) -> Result<Str
             Ok(format!("{n} {unit} identical to the scalar twin's"))
         }
         Err(e) => {
-            rows.add(format!("{kind}, random"), "**differs**");
+            rows.add(format!("{kind}, random"), format!("**failed**: {}", e.replace('|', "/")));
             Err(e)
         }
     }

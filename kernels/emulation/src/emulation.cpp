@@ -161,12 +161,20 @@ const u8* emulated_exchange(const void* mine, int bytes) {
     return given;
 }
 
-// 0 if the kernel ran, 1 if there is none of that name, 2 if it takes other parameters.
+// The name of a kernel, if there is one.
+extern "C" const char* lic_kernel(const char* name) {
+    for (const Entry& k : kernels)
+        if (std::strcmp(k.name, name) == 0) return k.name;
+    return nullptr;
+}
+
+// 0 if the kernel ran, 1 if there is none of that name, 2 if it takes other parameters; those that are
+// given without sizes are not checked.
 extern "C" int lic_emulate(const char* name, const unsigned* grid, const unsigned* block, unsigned shared, void** parameters,
                            const unsigned* sizes, unsigned given) {
     for (const Entry& k : kernels) {
         if (std::strcmp(k.name, name) != 0) continue;
-        if (!k.fits(sizes, given)) return 2;
+        if (sizes && !k.fits(sizes, given)) return 2;
         blockDim = {block[0], block[1], block[2]};
         gridDim = {grid[0], grid[1], grid[2]};
         unsigned threads = block[0] * block[1] * block[2];

@@ -21,6 +21,9 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
+/// The folder of a driver library without a device, on whose path the dynamic linker finds it: see `src/driver.cpp`.
+pub const STUB_DRIVER: &str = env!("LIC_STUB_DRIVER");
+
 /// The host as a machine for kernels.
 #[derive(Default)]
 pub struct Host {
