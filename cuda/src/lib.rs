@@ -3,6 +3,7 @@
 //! Neither CUDA nor a device is needed to build this: libraries are found at run time. What runs kernels is a [`Machine`], a device
 //! ([`Gpu`]) or, in tests, the host.
 
+pub mod entropy;
 mod error;
 mod gpu;
 mod machine;

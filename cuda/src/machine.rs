@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub enum Arg {
     Int(i32),
     Long(i64),
+    Float(f32),
     /// An address on the machine; 0 is null.
     At(u64),
 }
@@ -18,6 +19,7 @@ impl Arg {
         match self {
             Arg::Int(v) => ((v as i64).to_le_bytes(), 4),
             Arg::Long(v) => (v.to_le_bytes(), 8),
+            Arg::Float(v) => ((v.to_bits() as u64).to_le_bytes(), 4),
             Arg::At(v) => (v.to_le_bytes(), 8),
         }
     }

@@ -103,6 +103,10 @@ impl Depthwise {
         })
     }
 
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// `x`: `[pictures][height][width][channels]` int16; `positions`: raster indices over all pictures, u32, with how many they are;
     /// without them, all.
     pub fn run(&self, x: &Buffer, size: [usize; 3], positions: Option<(&Buffer, usize)>, out: Rows) -> Result<()> {

@@ -2,7 +2,7 @@
 
 /// All kernels in one: each file without its includes, behind the headers.
 pub fn source() -> String {
-    const FILES: [(&str, &str); 13] = [
+    const FILES: [(&str, &str); 14] = [
         ("lic.cuh", include_str!("../../kernels/cuda/lic.cuh")),
         ("tile.cuh", include_str!("../../kernels/cuda/tile.cuh")),
         ("samples.cuh", include_str!("../../kernels/cuda/samples.cuh")),
@@ -15,6 +15,7 @@ pub fn source() -> String {
         ("shuffle.cu", include_str!("../../kernels/cuda/shuffle.cu")),
         ("motion.cu", include_str!("../../kernels/cuda/motion.cu")),
         ("search.cu", include_str!("../../kernels/cuda/search.cu")),
+        ("entropy.cu", include_str!("../../kernels/cuda/entropy.cu")),
         ("measure.cu", include_str!("../../kernels/cuda/measure.cu")),
     ];
     let mut all = String::new();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Machine, Outcome, motion, networks, pictures, prior};
+use common::{Machine, Outcome, entropy, motion, networks, pack, pictures, prior};
 use std::sync::Arc;
 
 fn check(name: &str, run: fn(&Machine, usize) -> Outcome, rounds: usize) {
@@ -46,6 +46,16 @@ fn raw_pictures_to_planes() {
 #[test]
 fn planes_to_raw_pictures() {
     check("planes to raw pictures", pictures::packed, 300);
+}
+
+/// With the pack's own layers and tables.
+#[test]
+fn symbols() {
+    fn run(machine: &Machine, _: usize) -> Outcome {
+        let p = pack::prior(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/base"))?;
+        entropy::symbols(machine, &p, &[(5, 3, 2), (1, 1, 1), (6, 4, 1)])
+    }
+    check("symbols", run, 1);
 }
 
 #[test]

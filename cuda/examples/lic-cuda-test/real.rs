@@ -1,6 +1,6 @@
 //! The pack's networks on whole pictures against the CPU's fastest twins, which the CPU's tests compare with the scalar ones.
 
-use crate::common::{Machine, Random, bits, networks::same_planes, pack, said, same};
+use crate::common::{Machine, Random, bits, entropy, networks::same_planes, pack, said, same};
 use crate::{Options, Rows};
 use lic_cuda::network::{Analysis, Synthesis, Workspace};
 use lic_cuda::planes::DevicePlanes;
@@ -116,4 +116,13 @@ pub fn prior(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String, 
     let layers = p.linear.len() + p.depthwise.len();
     rows.add(format!("prior of the pack, {layers} layers, {n} rows each"), "identical");
     Ok(format!("{layers} layers are identical"))
+}
+
+/// Symbols of key frames, all on the device.
+pub fn symbols(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String, String> {
+    let p = pack::prior(&o.pack)?;
+    let sizes: &[(usize, usize, usize)] = if o.emulated { &[(5, 3, 2)] } else { &[(5, 3, 2), (80, 45, 2), (120, 68, 1)] };
+    let n = entropy::symbols(machine, &p, sizes)?;
+    rows.add("symbols, hyper latents and distributions of key frames", format!("{n} symbols identical"));
+    Ok(format!("{n} symbols identical"))
 }

@@ -1,6 +1,7 @@
 //! Every kernel on random cases against the function of the CPU that it is a twin of; on whatever machine.
 #![allow(dead_code)] // each user takes a part
 
+pub mod entropy;
 pub mod motion;
 pub mod networks;
 pub mod pack;

@@ -94,8 +94,44 @@ pub fn networks(folder: &Path) -> Result<Networks> {
 
 /// The prior's layers by name.
 pub struct Prior {
+    pub tables: super::entropy::Costs,
+    /// `[steps][channels]`.
+    pub gain: Vec<f32>,
+    pub step_size: Vec<i32>,
     pub linear: Vec<(String, Linear)>,
     pub depthwise: Vec<(String, Depthwise)>,
+    /// The same as `linear` without leaky ReLU.
+    quiet: Vec<(String, Linear)>,
+}
+
+impl Prior {
+    pub fn named(&self, name: &str, leaky: bool) -> Result<Linear> {
+        let list = if leaky { &self.linear } else { &self.quiet };
+        list.iter().find(|l| l.0 == name).map(|l| l.1.clone()).ok_or_else(|| format!("no layer {name}"))
+    }
+
+    pub fn deep(&self, name: &str) -> Result<&Depthwise> {
+        self.depthwise.iter().find(|l| l.0 == name).map(|l| &l.1).ok_or_else(|| format!("no layer {name}"))
+    }
+}
+
+fn tables(t: &Tensors) -> Result<super::entropy::Costs> {
+    let words = |name: &str, d| t.values(name, d, |b| [b[0], b[1]]);
+    let mut costs = super::entropy::Costs {
+        low: words("cdf.low", Dtype::I16)?.into_iter().map(|b| i16::from_le_bytes(b) as i32).collect(),
+        entries: words("cdf.entries", Dtype::U16)?.into_iter().map(|b| u16::from_le_bytes(b) as i32).collect(),
+        raw: t.u8("cdf.raw")?.into_iter().map(i32::from).collect(),
+        ..Default::default()
+    };
+    let cdf: Vec<u16> = words("cdf.data", Dtype::U16)?.into_iter().map(u16::from_le_bytes).collect();
+    for &entries in &costs.entries {
+        let at = costs.cost.len();
+        costs.at.push(at as i32);
+        let c = &cdf[at..at + entries as usize + 1];
+        costs.cost.extend(c.windows(2).map(|w| 15.0 - ((w[1] - w[0]) as f32).log2()));
+        costs.cost.push(0.0);
+    }
+    Ok(costs)
 }
 
 pub fn prior(folder: &Path) -> Result<Prior> {
@@ -103,7 +139,14 @@ pub fn prior(folder: &Path) -> Result<Prior> {
     let t = Tensors(SafeTensors::deserialize(&bytes).map_err(|e| e.to_string())?);
     let mut names: Vec<&str> = t.0.names().into_iter().filter_map(|n| n.strip_suffix(".weight")).collect();
     names.sort();
-    let mut prior = Prior { linear: Vec::new(), depthwise: Vec::new() };
+    let mut prior = Prior {
+        tables: tables(&t)?,
+        gain: t.f32("gain")?,
+        step_size: t.i32("step_size")?,
+        linear: Vec::new(),
+        depthwise: Vec::new(),
+        quiet: Vec::new(),
+    };
     for name in names {
         let weight = format!("{name}.weight");
         let shape = t.0.tensor(&weight).map_err(|e| e.to_string())?.shape().to_vec();
@@ -111,8 +154,10 @@ pub fn prior(folder: &Path) -> Result<Prior> {
         if shape[1] == 9 {
             prior.depthwise.push((name.into(), Depthwise::new(shape[0], &w, &bias, &shift).map_err(|e| e.0)?));
         } else {
-            // Which layers are leaky is not in the file; both kinds are in the random cases.
-            prior.linear.push((name.into(), Linear::new(shape[1], shape[0], &w, &bias, &shift, true).map_err(|e| e.0)?));
+            // Which layers are leaky is not in the file.
+            for (leaky, list) in [(true, &mut prior.linear), (false, &mut prior.quiet)] {
+                list.push((name.into(), Linear::new(shape[1], shape[0], &w, &bias, &shift, leaky).map_err(|e| e.0)?));
+            }
         }
     }
     Ok(prior)

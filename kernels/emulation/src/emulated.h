@@ -31,8 +31,11 @@ const u8* emulated_exchange(const void* mine, int bytes);
 
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
 inline float __int2float_rn(int v) { return (float)v; }
 inline int __float2int_rn(float v) { return (int)std::nearbyintf(v); }
+using std::copysignf;
 using std::fmaxf;
 using std::fminf;
 
