@@ -46,10 +46,14 @@ fn options() -> Result<Options, String> {
             "--device" => o.device = value()?.parse().map_err(|_| "--device takes a number")?,
             "--emulated" => o.emulated = true,
             "--alone" => o.alone = true,
+            "test" | "bench" => {
+                let names = stages::STAGES.iter().map(|s| s.name).filter(|s| s.starts_with("bench-") == (a == "bench"));
+                o.stages.extend(names.map(str::to_string));
+            }
             _ if stages::STAGES.iter().any(|s| s.name == a) => o.stages.push(a),
             _ => {
                 let names: Vec<&str> = stages::STAGES.iter().map(|s| s.name).collect();
-                return Err(format!("no option or stage {a}; stages: {}", names.join(", ")));
+                return Err(format!("no option or stage {a}; stages: test, bench (all of a kind), {}", names.join(", ")));
             }
         }
     }
