@@ -84,6 +84,10 @@ impl Block {
     }
 
     fn run(&self, w: &Workspace, side: usize, places: &Places, next: Option<&Block>) -> Result<()> {
+        self.launch(self.kernel, w, side, places, next)
+    }
+
+    fn launch(&self, kernel: &'static str, w: &Workspace, side: usize, places: &Places, next: Option<&Block>) -> Result<()> {
         let mut args = places.args().to_vec();
         let to = next.map_or(Arg::At(0), |_| w.side(side + 1));
         args.extend([w.side(side), w.stream.arg(), to, Arg::Int(next.map_or(0, |n| n.entry))]);
@@ -92,7 +96,7 @@ impl Block {
         args.extend([&self.up.weights, &self.up.bias, &self.up.scale].map(Buffer::arg));
         args.extend([&self.down.weights, &self.down.bias, &self.down.scale].map(Buffer::arg));
         // SAFETY: the kernel's parameters; the workspace has room for all rows.
-        unsafe { launch(&w.machine, self.kernel, places.rows(), self.shared, &args) }
+        unsafe { launch(&w.machine, kernel, places.rows(), self.shared, &args) }
     }
 }
 
@@ -178,6 +182,12 @@ impl Analysis {
     /// As [`first`](Analysis::first).
     pub fn block(&self, w: &Workspace, i: usize, places: &Places) -> Result<()> {
         self.blocks[i].run(w, i, places, self.blocks.get(i + 1))
+    }
+
+    /// The depthwise layer of the first block alone, or its other layers: for measurements; what they compute is of no use.
+    pub fn part(&self, w: &Workspace, around: bool, places: &Places) -> Result<()> {
+        let kernel = if around { "measure_around" } else { "measure_products" };
+        self.blocks[0].launch(kernel, w, 0, places, self.blocks.get(1))
     }
 
     /// As [`first`](Analysis::first).

@@ -35,12 +35,12 @@ fn linear() {
 
 #[test]
 fn depthwise() {
-    check("depthwise", prior::depthwise, 20);
+    check("depthwise", prior::depthwise, 40);
 }
 
 #[test]
 fn raw_pictures_to_planes() {
-    check("raw pictures to planes", pictures::unpacked, 150);
+    check("raw pictures to planes", pictures::unpacked, 250);
 }
 
 #[test]

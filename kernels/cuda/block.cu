@@ -74,7 +74,10 @@ struct Layer {
     const float* scale;
 };
 
-template <bool WIDE>
+// What of a block is computed: all but for measurements of its parts.
+enum Parts { ALL, AROUND, PRODUCTS };
+
+template <bool WIDE, Parts PARTS = ALL>
 __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, int entry, int channels, int inner, const void* taps,
                              const int* around_bias, const float* around_scale, Layer up, Layer down) {
     // Where the rows around each begin; 12 of them, so that they are read four at a time.
@@ -94,12 +97,21 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
         }
     }
     __syncthreads();
-    if (WIDE) {
+    if (PARTS == PRODUCTS) {
+        // The tile as it is.
+    } else if (WIDE) {
         around_words(a, a + TILE * narrow, narrow, near, (const s16*)x, channels, (const s16*)taps, around_bias, around_scale);
     } else {
         around_bytes(a, narrow, near, (const u8*)x, channels, (const u32*)taps, around_bias, around_scale);
     }
     __syncthreads();
+    if (PARTS == AROUND) {
+        for (int i = threadIdx.x; i < TILE * channels / 4; i += THREADS) {
+            int row = i / (channels / 4), c = i % (channels / 4) * 4;
+            if (first + row < grid.rows) *(u32*)((u8*)next + (s64)(first + row) * channels + c) = *(const u32*)(a + row * narrow + c);
+        }
+        return;
+    }
     Split from = {a, a + TILE * narrow, narrow};
     for (int group = warp; group < deep; group += WARPS) {
         Sums s;
@@ -180,4 +192,23 @@ block_words(int rows, int width, int height, const u32* at, const int* row_of, c
     Grid g = {rows, width, height, at, row_of};
     Layer up = {up_weights, up_bias, up_scale}, down = {down_weights, down_bias, down_scale};
     block<true>(g, x, stream, next, entry, channels, inner, taps, around_bias, around_scale, up, down);
+}
+
+// The depthwise layer of block_bytes alone, into `next`; and the others, of whatever lies in the tile: to be measured.
+extern "C" __global__ void __launch_bounds__(THREADS)
+measure_around(int rows, int width, int height, const u32* at, const int* row_of, const u8* x, s16* stream, u8* next, int entry, int channels,
+            int inner, const u32* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,
+            const float* up_scale, const uint4* down_weights, const int* down_bias, const float* down_scale) {
+    Grid g = {rows, width, height, at, row_of};
+    Layer up = {up_weights, up_bias, up_scale}, down = {down_weights, down_bias, down_scale};
+    block<false, AROUND>(g, x, stream, next, entry, channels, inner, taps, around_bias, around_scale, up, down);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+measure_products(int rows, int width, int height, const u32* at, const int* row_of, const u8* x, s16* stream, u8* next, int entry, int channels,
+            int inner, const u32* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,
+            const float* up_scale, const uint4* down_weights, const int* down_bias, const float* down_scale) {
+    Grid g = {rows, width, height, at, row_of};
+    Layer up = {up_weights, up_bias, up_scale}, down = {down_weights, down_bias, down_scale};
+    block<false, PRODUCTS>(g, x, stream, next, entry, channels, inner, taps, around_bias, around_scale, up, down);
 }

@@ -213,6 +213,10 @@ pub fn networks(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<Strin
     let e = given.analysis.layers().1[0].layers().1.outputs();
     let ms = median(machine, || a.block(&space, 0, &places))?;
     convolution(rows, "analysis, a block", ms, n, each * 2 * c * e, each * 6 * c, &p);
+    for (name, around) in [("its depthwise layer", true), ("its other layers", false)] {
+        let ms = median(machine, || a.part(&space, around, &places))?;
+        rows.add(format!("of a block of analysis, {name} alone"), format!("{:.1} us a frame", ms as f64 / n as f64 * 1e3));
+    }
     let ms = median(machine, || a.last(&space, positions, &mut latents))?;
     convolution(rows, "analysis, last", ms, n, each * 4 * c * m, each * (2 * c + m), &p);
 

@@ -18,7 +18,7 @@ pub fn picture(r: &mut Random, width: usize, height: usize) -> Planes {
     let mut fill = |plane: &mut [u8], w: usize, size: usize| {
         for (i, s) in plane.iter_mut().enumerate() {
             let (x, y) = (i % w, i / w);
-            let noise = if (x / size + y / size) % 3 == 0 { r.below(40) } else { r.below(4) };
+            let noise = if (x / size + y / size).is_multiple_of(3) { r.below(40) } else { r.below(4) };
             *s = (shade[(x / size * 7 + y / size * 13) % 64] + (x + y) * 31 / (2 * size) % 20 + noise).min(255) as u8;
         }
     };

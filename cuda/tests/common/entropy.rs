@@ -113,7 +113,7 @@ fn on_cpu(p: &Prior, latents: &[f32], gains: &[f32], lambda: f32, w: usize, h: u
     let c = context.len() / (w * h);
     let (mut values, mut activations) = (vec![0i16; w * h * m], vec![0i16; w * h * m]);
     let mut heads = [vec![], vec![]];
-    for half in 0..2usize {
+    for (half, heads) in heads.iter_mut().enumerate() {
         let list: Vec<u32> = all.iter().copied().filter(|&p| (p as usize / w + p as usize % w) % 2 == half).collect();
         let stride = c + half * m;
         let mut x = vec![0i16; list.len() * stride];
@@ -134,7 +134,7 @@ fn on_cpu(p: &Prior, latents: &[f32], gains: &[f32], lambda: f32, w: usize, h: u
                 activations[at] = known(k);
             }
         }
-        heads[half] = out;
+        *heads = out;
     }
     Ok((values, z, heads))
 }

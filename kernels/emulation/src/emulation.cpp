@@ -146,6 +146,7 @@ const Entry kernels[] = {
     KERNEL(pack_rgb, false),           KERNEL(to_channels, false),   KERNEL(from_channels, false),
     KERNEL(compensate, false),         KERNEL(blend, false),
     KERNEL(search_planes, false),      KERNEL(differences, true),
+    KERNEL(measure_around, true), KERNEL(measure_products, true),
     KERNEL(to_steps, false), KERNEL(to_cells, false), KERNEL(from_cells, false), KERNEL(hyper_latents, false),
     KERNEL(gather, false), KERNEL(choose_symbols, false), KERNEL(to_latents, false),
     KERNEL(peak_mma, true),            KERNEL(peak_dp4a, false), KERNEL(peak_convert, false),     KERNEL(copy, false),
