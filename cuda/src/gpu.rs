@@ -1,11 +1,10 @@
 //! A CUDA device.
 
-use crate::source::{OPTIONS, source};
+use crate::nvrtc::compile;
 use crate::{Arg, Error, Launch, Machine, Result};
 use cudarc::driver::{CudaContext, CudaStream, result, sys};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// Where the device's code comes from.
@@ -229,74 +228,5 @@ impl Drop for Gpu {
             // SAFETY: nothing of it runs any more.
             let _ = unsafe { result::module::unload(self.module) };
         }
-    }
-}
-
-/// Where compiled kernels are kept.
-fn cache() -> Option<PathBuf> {
-    let base =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(base.join("lic").join("cuda"))
-}
-
-/// Code for `arch` by NVRTC, or from the user's cache: a cubin for a device (as `sm_90`), PTX for all from one on (as `compute_90`).
-pub fn compile(arch: &str) -> Result<Vec<u8>> {
-    // SAFETY: only looks for the library and loads it.
-    if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
-        return Err(Error::NoKernels("NVRTC (libnvrtc.so of CUDA 12 or 13) was not found, and no prebuilt code was given".into()));
-    }
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: writes two ints.
-    unsafe { cudarc::nvrtc::sys::nvrtcVersion(&mut major, &mut minor) };
-    let source = source();
-    let key = blake3::hash(format!("{arch} {major}.{minor} {OPTIONS:?}\n{source}").as_bytes()).to_hex();
-    let file = cache().map(|c| c.join(format!("{arch}-{}", &key[..24])));
-    if let Some(made) = file.as_ref().and_then(|f| std::fs::read(f).ok()) {
-        return Ok(made);
-    }
-    let made = nvrtc(&source, arch)?;
-    if let Some(file) = file {
-        // Without a cache the next start compiles again.
-        let _ = keep(&file, &made);
-    }
-    Ok(made)
-}
-
-/// Whole or not at all, whoever else writes it.
-fn keep(file: &std::path::Path, made: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(file.parent().expect("in a folder"))?;
-    let part = file.with_extension(format!("{}.part", std::process::id()));
-    std::fs::write(&part, made)?;
-    std::fs::rename(&part, file)
-}
-
-fn nvrtc(source: &str, arch: &str) -> Result<Vec<u8>> {
-    use cudarc::nvrtc::{result as r, sys as s};
-    let no = |what: &str, e: r::NvrtcError| Error::NoKernels(format!("NVRTC: {what}: {:?}", e.0));
-    let source = CString::new(source).expect("no zero in the source");
-    let program = r::create_program(&source, Some(c"lic.cu")).map_err(|e| no("create", e))?;
-    let mut options = vec![format!("--gpu-architecture={arch}")];
-    options.extend(OPTIONS.map(String::from));
-    // SAFETY: a program made above and destroyed at the end; sizes are asked for before memory is filled.
-    unsafe {
-        let compiled = r::compile_program(program, &options);
-        let made = compiled.map_err(|e| {
-            let log = r::get_program_log(program).unwrap_or_default();
-            let log: Vec<u8> = log.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
-            Error::NoKernels(format!("NVRTC: {:?}: {}", e.0, String::from_utf8_lossy(&log)))
-        });
-        let made = made.and_then(|()| {
-            let mut size = 0;
-            let device = arch.starts_with("sm_");
-            let asked = if device { s::nvrtcGetCUBINSize(program, &mut size) } else { s::nvrtcGetPTXSize(program, &mut size) };
-            asked.result().map_err(|e| no("size", e))?;
-            let mut code = vec![0u8; size];
-            let to = code.as_mut_ptr() as *mut _;
-            let got = if device { s::nvrtcGetCUBIN(program, to) } else { s::nvrtcGetPTX(program, to) };
-            got.result().map_err(|e| no("code", e))?;
-            Ok(code)
-        });
-        let _ = r::destroy_program(program);
-        made
     }
 }

@@ -9,6 +9,7 @@ mod gpu;
 mod machine;
 pub mod motion;
 pub mod network;
+mod nvrtc;
 mod places;
 pub mod planes;
 pub mod prior;
@@ -16,6 +17,7 @@ pub mod source;
 mod weights;
 
 pub use error::{Error, Result};
-pub use gpu::{Gpu, Kernels, compile};
+pub use gpu::{Gpu, Kernels};
 pub use machine::{Arg, Buffer, Launch, Locked, Machine};
+pub use nvrtc::compile;
 pub use places::Places;

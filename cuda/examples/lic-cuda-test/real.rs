@@ -9,6 +9,8 @@ use lic_cuda::{Buffer, Places};
 use lic_kernels::Level;
 use lic_kernels::network::{self, Lane, Position};
 use lic_kernels::planes::Planes;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Smooth areas, edges and noise.
 pub fn picture(r: &mut Random, width: usize, height: usize) -> Planes {
@@ -125,4 +127,25 @@ pub fn symbols(machine: &Machine, o: &Options, rows: &mut Rows) -> Result<String
     let n = entropy::symbols(machine, &p, sizes)?;
     rows.add("symbols, hyper latents and distributions of key frames", format!("{n} symbols identical"));
     Ok(format!("{n} symbols identical"))
+}
+
+/// The kernels as NVRTC makes them here, where it is: it is no failure that it is not.
+pub fn nvrtc(_: &Machine, o: &Options, rows: &mut Rows) -> Result<String, String> {
+    let began = Instant::now();
+    match lic_cuda::compile("sm_90") {
+        Ok(_) if o.emulated => return Ok("NVRTC compiles; there is nothing to run it on".into()),
+        Ok(_) => {}
+        Err(e) => {
+            rows.add("NVRTC", format!("not tried: {e}"));
+            return Ok(format!("not tried: {e}"));
+        }
+    }
+    let compiled = began.elapsed();
+    let machine: Machine = Arc::new(lic_cuda::Gpu::open(o.device, lic_cuda::Kernels::Compile).map_err(said)?);
+    let opened = began.elapsed() - compiled;
+    let n = super::common::networks::analysis(&machine, 1)?;
+    let said =
+        format!("compiled in {:.1} s, opened in {:.2} s from then on; {n} places identical", compiled.as_secs_f32(), opened.as_secs_f32());
+    rows.add("code made by NVRTC", &said);
+    Ok(said)
 }

@@ -26,7 +26,7 @@ fn rounds(o: &Options, n: usize) -> usize {
     if o.emulated { 1 } else { n }
 }
 
-pub const STAGES: [Stage; 22] = [
+pub const STAGES: [Stage; 23] = [
     Stage { name: "analysis", run: |m, o, r| random("analysis", r, networks::analysis(m, rounds(o, 6)), "places") },
     Stage { name: "synthesis", run: |m, o, r| random("synthesis", r, networks::synthesis_bytes(m, rounds(o, 6)), "places") },
     Stage { name: "whole", run: |m, o, r| random("whole synthesis", r, networks::synthesis_words(m, rounds(o, 6)), "places") },
@@ -41,6 +41,7 @@ pub const STAGES: [Stage; 22] = [
     Stage { name: "real-networks", run: real::networks },
     Stage { name: "real-prior", run: real::prior },
     Stage { name: "real-symbols", run: real::symbols },
+    Stage { name: "nvrtc", run: real::nvrtc },
     Stage { name: "bench-floor", run: bench::floor },
     Stage { name: "bench-pictures", run: bench::pictures },
     Stage { name: "bench-motion", run: bench::motion },
