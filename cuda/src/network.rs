@@ -69,12 +69,14 @@ impl Block {
         if channels > CHANNELS {
             return Err(Error::Shape("more than 512 channels"));
         }
+        let planes = 1 + wide as usize;
         Ok(Block {
             kernel: if wide { "block_words" } else { "block_bytes" },
             channels,
             inner,
             entry: b.entry() as i32,
-            shared: tile_bytes(channels, 1 + wide as usize) + tile_bytes(inner, 1 + wide as usize),
+            // Both layers' inputs, and of bytes the stream, for which those of int16 have room.
+            shared: tile_bytes(channels, planes) + tile_bytes(inner, planes) + if wide { 0 } else { TILE * (2 * channels + 16) },
             taps: if wide { Buffer::of(machine, around.weights())? } else { Buffer::of(machine, &fours(around))? },
             bias: Buffer::of(machine, around.bias())?,
             scale: Buffer::of(machine, around.scale())?,
@@ -95,8 +97,10 @@ impl Block {
         args.extend([&self.taps, &self.bias, &self.scale].map(Buffer::arg));
         args.extend([&self.up.weights, &self.up.bias, &self.up.scale].map(Buffer::arg));
         args.extend([&self.down.weights, &self.down.bias, &self.down.scale].map(Buffer::arg));
+        // As many warps as there are groups of outputs: none waits for the others.
+        let threads = 32 * self.channels.div_ceil(32).clamp(1, 4) as u32;
         // SAFETY: the kernel's parameters; the workspace has room for all rows.
-        unsafe { launch(&w.machine, kernel, places.rows(), self.shared, &args) }
+        unsafe { launch_with(&w.machine, kernel, places.rows(), threads, self.shared, &args) }
     }
 }
 
@@ -112,12 +116,26 @@ fn fours(around: &Around) -> Vec<u8> {
 /// # Safety
 /// As [`Machine::launch`].
 unsafe fn launch(machine: &Arc<dyn Machine>, kernel: &'static str, rows: usize, shared: usize, args: &[Arg]) -> Result<()> {
+    // SAFETY: the caller's.
+    unsafe { launch_with(machine, kernel, rows, THREADS, shared, args) }
+}
+
+/// # Safety
+/// As [`Machine::launch`].
+unsafe fn launch_with(
+    machine: &Arc<dyn Machine>,
+    kernel: &'static str,
+    rows: usize,
+    threads: u32,
+    shared: usize,
+    args: &[Arg],
+) -> Result<()> {
     if rows == 0 {
         return Ok(());
     }
     let grid = [rows.div_ceil(TILE) as u32, 1, 1];
     // SAFETY: the caller's.
-    unsafe { machine.launch(&Launch { kernel, grid, block: [THREADS, 1, 1], shared, args }) }
+    unsafe { machine.launch(&Launch { kernel, grid, block: [threads, 1, 1], shared, args }) }
 }
 
 fn layer_args(l: &Layer) -> [Arg; 3] {

@@ -24,7 +24,7 @@ __device__ inline void around_bytes(u8* out, int stride, const int (*near)[12], 
         for (int q = 0; q < 3; q++) w[q] = *(const uint4*)(taps + q * channels + c);
         int4 b = *(const int4*)(bias + c);
         float4 f = *(const float4*)(scale + c);
-        for (int row = threadIdx.x / 32; row < TILE; row += WARPS) {
+        for (int row = threadIdx.x / 32; row < TILE; row += blockDim.x / 32) {
             u32 v[9], t[4], u[4], l[4];
             const int4* from = (const int4*)near[row];
             int4 p = from[0], q = from[1];
@@ -48,7 +48,7 @@ __device__ inline void around_bytes(u8* out, int stride, const int (*near)[12], 
 __device__ inline void around_words(u8* high, u8* low, int stride, const int (*near)[12], const s16* x, int channels, const s16* taps,
                                     const int* bias, const float* scale) {
     int groups = channels / 8;
-    for (int i = threadIdx.x; i < TILE * groups; i += THREADS) {
+    for (int i = threadIdx.x; i < TILE * groups; i += blockDim.x) {
         int row = i / groups, c = i % groups * 8;
         int sum[8], v[8];
         float f[8];
@@ -84,10 +84,13 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
     __shared__ int4 around[TILE][3];
     int(*near)[12] = (int(*)[12])around;
     u8* shared = (u8*)dynamic_shared;
-    int first = blockIdx.x * TILE, planes = WIDE ? 2 : 1, warp = threadIdx.x / 32;
+    int first = blockIdx.x * TILE, planes = WIDE ? 2 : 1, warp = threadIdx.x / 32, warps = blockDim.x / 32;
     int narrow = stride_of(channels), broad = stride_of(inner), steps = (channels + 31) / 32, deep = (inner + 31) / 32;
     u8 *a = shared, *b = shared + planes * TILE * narrow; // the higher bytes first, then the lower ones
-    for (int row = threadIdx.x; row < TILE; row += THREADS) {
+    // The stream of the rows; int16 takes the place of the first layer's input.
+    int wide_stride = 2 * channels + 16;
+    u8* old = WIDE ? a : b + TILE * broad;
+    for (int row = threadIdx.x; row < TILE; row += blockDim.x) {
         int at = first + row;
         Place p = {0, 0, 0};
         if (at < grid.rows) p = place_of(grid, at);
@@ -106,14 +109,14 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
     }
     __syncthreads();
     if (PARTS == AROUND) {
-        for (int i = threadIdx.x; i < TILE * channels / 4; i += THREADS) {
+        for (int i = threadIdx.x; i < TILE * channels / 4; i += blockDim.x) {
             int row = i / (channels / 4), c = i % (channels / 4) * 4;
             if (first + row < grid.rows) *(u32*)((u8*)next + (s64)(first + row) * channels + c) = *(const u32*)(a + row * narrow + c);
         }
         return;
     }
     Split from = {a, a + TILE * narrow, narrow};
-    for (int group = warp; group < deep; group += WARPS) {
+    for (int group = warp; group < deep; group += warps) {
         Sums s;
         clear(s);
         if (WIDE) {
@@ -142,7 +145,12 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
     }
     __syncthreads();
     from.high = b, from.low = b + TILE * broad, from.stride = broad;
-    for (int group = warp; group < steps; group += WARPS) {
+    for (int group = warp; group < steps; group += warps) {
+        // What this warp adds to is on its way while it multiplies.
+        for (int i = threadIdx.x % 32; i < TILE * 4; i += 32) {
+            int row = i / 4, c = group * COLUMNS + i % 4 * 8;
+            if (first + row < grid.rows && c < channels) fetch(old + row * wide_stride + 2 * c, stream + (s64)(first + row) * channels + c);
+        }
         Sums s;
         clear(s);
         if (WIDE) {
@@ -150,6 +158,8 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
         } else {
             accumulate<false, true>(s, b, broad, down.weights + group * deep * 64, deep);
         }
+        arrived();
+        __syncwarp();
         int bias[8];
         float scale[8];
         int at = group * COLUMNS + threadIdx.x % 4 * 8;
@@ -158,8 +168,8 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
         each_row(s, group, [&](int row, int output, int(&v)[8]) {
             if (first + row >= grid.rows || output >= channels) return;
             s64 at = (s64)(first + row) * channels + output;
-            uint4 old = *(const uint4*)(stream + at);
-            u32 w[4] = {old.x, old.y, old.z, old.w};
+            uint4 was = *(const uint4*)(old + row * wide_stride + 2 * output);
+            u32 w[4] = {was.x, was.y, was.z, was.w};
 #pragma unroll
             for (int i = 0; i < 8; i++) v[i] = word(rounded(scaled(v[i] + bias[i], scale[i])) + (s16)(w[i / 2] >> i % 2 * 16));
             uint4 sum = words_of(v);
@@ -175,7 +185,7 @@ __device__ inline void block(Grid grid, const void* x, s16* stream, void* next, 
 }
 
 // `x`: what the block takes, rows of `channels` with as many of zero NOWHERE values before; `stream`: rows of int16, changed in place; `next`: what the block behind takes, or null.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 block_bytes(int rows, int width, int height, const u32* at, const int* row_of, const u8* x, s16* stream, u8* next, int entry, int channels,
             int inner, const u32* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,
             const float* up_scale, const uint4* down_weights, const int* down_bias, const float* down_scale) {
@@ -185,7 +195,7 @@ block_bytes(int rows, int width, int height, const u32* at, const int* row_of, c
 }
 
 // The same in int16.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 block_words(int rows, int width, int height, const u32* at, const int* row_of, const s16* x, s16* stream, s16* next, int entry, int channels,
             int inner, const s16* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,
             const float* up_scale, const uint4* down_weights, const int* down_bias, const float* down_scale) {
@@ -195,7 +205,7 @@ block_words(int rows, int width, int height, const u32* at, const int* row_of, c
 }
 
 // The depthwise layer of block_bytes alone, into `next`; and the others, of whatever lies in the tile: to be measured.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 measure_around(int rows, int width, int height, const u32* at, const int* row_of, const u8* x, s16* stream, u8* next, int entry, int channels,
             int inner, const u32* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,
             const float* up_scale, const uint4* down_weights, const int* down_bias, const float* down_scale) {
@@ -204,7 +214,7 @@ measure_around(int rows, int width, int height, const u32* at, const int* row_of
     block<false, AROUND>(g, x, stream, next, entry, channels, inner, taps, around_bias, around_scale, up, down);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 measure_products(int rows, int width, int height, const u32* at, const int* row_of, const u8* x, s16* stream, u8* next, int entry, int channels,
             int inner, const u32* taps, const int* around_bias, const float* around_scale, const uint4* up_weights, const int* up_bias,
             const float* up_scale, const uint4* down_weights, const int* down_bias, const float* down_scale) {

@@ -56,6 +56,21 @@ __device__ inline u32 four_bytes(int a, int b, int c, int e) {
     return d;
 }
 
+// 16 bytes into shared memory, there when arrived() returns; the caller has to wait for other threads' too.
+__device__ inline void fetch(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+#else
+    *(uint4*)to = *(const uint4*)from;
+#endif
+}
+
+__device__ inline void arrived() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
 // The fragment of 16 rows and 32 bytes from `a` in shared memory, a multiple of 16 as `stride` is, that mma() takes.
 __device__ inline void fragment(u32 (&f)[4], const u8* a, int stride) {
     int lane = threadIdx.x % 32;

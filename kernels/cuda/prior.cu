@@ -10,7 +10,7 @@ __device__ inline int requantise(u32 sum, int shift, bool leaky) {
 }
 
 // `x`: rows of `inputs` (a multiple of eight); `bias`, `shifts`: for whole groups of 32 outputs.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 linear(int rows, const s16* x, int inputs, s16* out, int outputs, const uint4* weights, const int* bias, const int* shifts, int leaky) {
     int first = blockIdx.x * TILE, groups = (outputs + 31) / 32;
     Split a = words_in((u8*)dynamic_shared, x, first, rows, inputs);
@@ -34,7 +34,7 @@ linear(int rows, const s16* x, int inputs, s16* out, int outputs, const uint4* w
 
 // `x`: [pictures][height][width][channels]; `positions`: `count` raster indices over all pictures, or null: all of them; a row of
 // `channels` (a multiple of eight) of each goes to `out` at `stride` from `offset`, both multiples of eight. `taps`: [9][channels].
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 depthwise(int count, const u32* positions, const s16* x, int width, int height, int channels, s16* out, int stride, int offset,
           const s16* taps, const int* bias, const int* shifts) {
     int pieces = channels / 8;

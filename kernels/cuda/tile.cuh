@@ -27,8 +27,11 @@ __device__ inline void shift(Sums& s) {
 template <bool ASIGNED, bool BSIGNED>
 __device__ inline void accumulate(Sums& s, const u8* a, int stride, const uint4* w, int steps) {
     w += threadIdx.x % 32;
+    uint4 left = w[0], right = w[32];
     for (int k = 0; k < steps; k++) {
-        uint4 left = w[64 * k], right = w[64 * k + 32];
+        // The next step's weights are under way while this one's are used.
+        int ahead = k + 1 < steps ? 64 * (k + 1) : 64 * k;
+        uint4 next_left = w[ahead], next_right = w[ahead + 32];
 #pragma unroll
         for (int m = 0; m < 4; m++) {
             u32 f[4];
@@ -38,6 +41,7 @@ __device__ inline void accumulate(Sums& s, const u8* a, int stride, const uint4*
             mma<ASIGNED, BSIGNED>(s.v[m][2], f, right.x, right.y);
             mma<ASIGNED, BSIGNED>(s.v[m][3], f, right.z, right.w);
         }
+        left = next_left, right = next_right;
     }
 }
 

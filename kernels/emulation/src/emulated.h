@@ -18,6 +18,7 @@ struct Three { unsigned x, y, z; };
 
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 extern thread_local Three threadIdx, blockIdx, blockDim, gridDim;
@@ -67,6 +68,9 @@ inline u32 from_lane(u32 mine, int lane) {
     std::memcpy(&r, emulated_exchange(&mine, sizeof mine) + lane * sizeof mine, sizeof r);
     return r;
 }
+
+inline void fetch(void* to, const void* from) { *(uint4*)to = *(const uint4*)from; }
+inline void arrived() {}
 
 inline int emulated_cut(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
 inline u32 two_words(int a, int b) {
