@@ -25,6 +25,19 @@ __device__ inline int dp4a(u32 a, u32 b, int c) {
     return d;
 }
 
+// Two products of int16 and int8: with the lower bytes of b, or the higher ones.
+__device__ inline int dp2a_low(u32 a, u32 b, int c) {
+    int d;
+    asm("dp2a.lo.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
+__device__ inline int dp2a_high(u32 a, u32 b, int c) {
+    int d;
+    asm("dp2a.hi.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
 // Four products of unsigned bytes.
 __device__ inline u32 dot(u32 a, u32 b, u32 c) {
     u32 d;

@@ -16,7 +16,7 @@ synthesis_first(int rows, const float* latents, int inputs, const float* factors
     int first = blockIdx.x * TILE, groups = (outputs + 31) / 32, stride = stride_of(inputs), pieces = inputs / 8;
     u8* shared = (u8*)dynamic_shared;
     Split a = {shared, shared + TILE * stride, stride};
-    for (int i = threadIdx.x; i < TILE * pieces; i += THREADS) {
+    for (int i = threadIdx.x; i < TILE * pieces; i += blockDim.x) {
         int row = i / pieces, at = i % pieces * 8, v[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         if (first + row < rows) {
             float l[8], f[8];
@@ -60,10 +60,10 @@ synthesis_last(int rows, int width, int height, const u32* at, const int* row_of
     Grid g = {rows, width, height, at, row_of};
     int first = blockIdx.x * TILE;
     __shared__ int4 places[TILE]; // picture, column, line; whether it is listed
-    if (threadIdx.x < TILE && first + (int)threadIdx.x < rows) {
-        int row = first + (int)threadIdx.x;
+    for (int i = threadIdx.x; i < TILE && first + i < rows; i += blockDim.x) {
+        int row = first + i;
         Place p = place_of(g, row);
-        places[threadIdx.x] = make_int4(p.picture, p.x, p.y, !at || row_of[at[row]] >= 0);
+        places[i] = make_int4(p.picture, p.x, p.y, !at || row_of[at[row]] >= 0);
     }
     Split a = words_in((u8*)dynamic_shared, stream, first, rows, inputs);
     __syncthreads();

@@ -52,6 +52,9 @@ inline int dp4a(u32 a, u32 b, int c) {
     return c;
 }
 
+inline int dp2a_low(u32 a, u32 b, int c) { return c + (s16)a * (s8)b + (s16)(a >> 16) * (s8)(b >> 8); }
+inline int dp2a_high(u32 a, u32 b, int c) { return dp2a_low(a, b >> 16, c); }
+
 inline u32 dot(u32 a, u32 b, u32 c) {
     for (int i = 0; i < 4; i++) c += (u32)(u8)(a >> 8 * i) * (u8)(b >> 8 * i);
     return c;
