@@ -131,6 +131,20 @@ impl Buffer {
         unsafe { self.machine.upload(bytes, self.at) }
     }
 
+    /// So many values from its front.
+    pub fn read_front<T: Plain>(&self, values: usize) -> Result<Vec<T>> {
+        if values * size_of::<T>() > self.bytes {
+            return Err(Error::Shape("a buffer is too small for what is read"));
+        }
+        let mut to = vec![T::default(); values];
+        // SAFETY: plain values have no invalid bytes and no gaps; so many bytes are there.
+        unsafe {
+            let bytes = std::slice::from_raw_parts_mut(to.as_mut_ptr() as *mut u8, values * size_of::<T>());
+            self.machine.download(self.at, bytes)?;
+        }
+        Ok(to)
+    }
+
     /// The front of it, as much as `to` has.
     pub fn read_into(&self, to: &mut [u8]) -> Result<()> {
         if to.len() > self.bytes {

@@ -32,6 +32,29 @@ impl DevicePlanes {
         self.planes[2].write(&all(|p| &p.v))
     }
 
+    /// Lines of blocks of a picture, as many as these planes of one picture have.
+    pub fn write_lines(&mut self, from: &Planes, lines: std::ops::Range<usize>) -> Result<()> {
+        self.has(from, &lines)?;
+        let (luma, chroma) = (16 * from.width, 4 * from.width);
+        self.planes[0].write(&from.y[lines.start * luma..lines.end * luma])?;
+        self.planes[1].write(&from.u[lines.start * chroma..lines.end * chroma])?;
+        self.planes[2].write(&from.v[lines.start * chroma..lines.end * chroma])
+    }
+
+    /// The other way.
+    pub fn read_lines(&self, to: &mut Planes, lines: std::ops::Range<usize>) -> Result<()> {
+        self.has(to, &lines)?;
+        let (luma, chroma) = (16 * to.width, 4 * to.width);
+        self.planes[0].read_into(&mut to.y[lines.start * luma..lines.end * luma])?;
+        self.planes[1].read_into(&mut to.u[lines.start * chroma..lines.end * chroma])?;
+        self.planes[2].read_into(&mut to.v[lines.start * chroma..lines.end * chroma])
+    }
+
+    fn has(&self, picture: &Planes, lines: &std::ops::Range<usize>) -> Result<()> {
+        let fits = (self.pictures, self.width, self.height) == (1, picture.width, 16 * lines.len()) && 16 * lines.end <= picture.height;
+        if fits { Ok(()) } else { Err(Error::Shape("lines of another size or number than the planes")) }
+    }
+
     pub fn read(&self) -> Result<Vec<Planes>> {
         let [y, u, v] = &self.planes;
         let (y, u, v) = (y.read::<u8>()?, u.read::<u8>()?, v.read::<u8>()?);
