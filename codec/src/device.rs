@@ -8,6 +8,7 @@ use lic_cuda::{Buffer, Gpu, Kernels, Machine, Places};
 use lic_kernels::network::Position;
 use lic_kernels::planes::Planes;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A device for encoders and decoders; clones share it, its memory and what it says.
@@ -36,9 +37,9 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Device {
     /// The CUDA device of this index. `or_cpu`: where it fails later, the CPU goes on, and [`failure`](Device::failure) says why.
-    /// Takes some tenths of a second; without prebuilt code, and the first time on a machine, some seconds.
+    /// Takes some tenths of a second; where there is no code for it yet, which NVRTC then compiles and the user's cache keeps, some seconds.
     pub fn open(index: usize, or_cpu: bool) -> Result<Device> {
-        let gpu = Gpu::open(index, Kernels::Compile).map_err(failed)?;
+        let gpu = Gpu::open(index, Kernels::Find(code_folders())).map_err(failed)?;
         Ok(Device::on(Arc::new(gpu), or_cpu))
     }
 
@@ -75,6 +76,16 @@ impl Device {
         made.push((*pack.id(), networks.clone()));
         Ok(Some(networks))
     }
+}
+
+/// Where packages and users put code for devices: `$LIC_CUDA_CODE`, beside this library or in `../lic` from there.
+fn code_folders() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::env::var_os("LIC_CUDA_CODE").map(PathBuf::from).into_iter().collect();
+    if let Some(own) = crate::model::own_folder() {
+        folders.extend(own.parent().map(|f| f.join("lic").join("cuda")));
+        folders.push(own.join("cuda"));
+    }
+    folders
 }
 
 /// A pack's exact networks on a device, shared by its streams.

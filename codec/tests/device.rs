@@ -1,5 +1,7 @@
 //! Streams whose pictures a device makes, here emulated: to the bit what the CPU makes of them, and the other way round.
 
+#![cfg(target_arch = "x86_64")] // where the emulation is built
+
 mod common;
 
 use common::{MOVING, golden, runtime, tiny, tiny_motion};

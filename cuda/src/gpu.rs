@@ -1,19 +1,11 @@
 //! A CUDA device.
 
-use crate::nvrtc::compile;
+use crate::code::{Kernels, find};
 use crate::{Arg, Error, Launch, Machine, Result};
 use cudarc::driver::{CudaContext, CudaStream, result, sys};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex};
-
-/// Where the device's code comes from.
-pub enum Kernels {
-    /// NVRTC compiles it, unless the user's cache has it already.
-    Compile,
-    /// A cubin or PTX made before.
-    Made(Vec<u8>),
-}
 
 /// CUDA that the driver must know at least.
 const NEEDED: i32 = 12_000;
@@ -84,7 +76,7 @@ impl Gpu {
         let name = format!("{} (sm_{major}{minor}, driver for CUDA {})", context.name().map_err(failed)?, version(found));
         let mut image = match kernels {
             Kernels::Made(image) => image,
-            Kernels::Compile => compile(&format!("sm_{major}{minor}"))?,
+            Kernels::Find(folders) => find(&folders, major, minor)?,
         };
         image.push(0); // PTX is a C string
         context.bind_to_thread().map_err(failed)?;

@@ -3,6 +3,7 @@
 //! Neither CUDA nor a device is needed to build this: libraries are found at run time. What runs kernels is a [`Machine`], a device
 //! ([`Gpu`]) or, in tests, the host.
 
+mod code;
 pub mod entropy;
 mod error;
 mod gpu;
@@ -16,8 +17,9 @@ pub mod prior;
 pub mod source;
 mod weights;
 
+pub use code::{Kernels, cache, file_name};
 pub use error::{Error, Result};
-pub use gpu::{Gpu, Kernels};
+pub use gpu::Gpu;
 pub use machine::{Arg, Buffer, Launch, Locked, Machine};
 pub use nvrtc::compile;
 pub use places::Places;

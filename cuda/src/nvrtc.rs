@@ -4,7 +4,7 @@ use crate::source::{OPTIONS, source};
 use crate::{Error, Result};
 use libloading::{Library, Symbol};
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where it is looked for: `$LIC_NVRTC`, a file, then where the dynamic linker looks, then where CUDA is installed.
 const NAMES: [&str; 4] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"];
@@ -36,14 +36,6 @@ impl Nvrtc {
     unsafe fn function<T>(&self, name: &str) -> Result<Symbol<'_, T>> {
         // SAFETY: the caller's.
         unsafe { self.0.get(name.as_bytes()) }.map_err(no)
-    }
-
-    fn version(&self) -> Result<(i32, i32)> {
-        let (mut major, mut minor) = (0, 0);
-        // SAFETY: the function's type as nvrtc.h has it; it writes two ints.
-        let failed =
-            unsafe { self.function::<unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int>("nvrtcVersion")?(&mut major, &mut minor) };
-        if failed == 0 { Ok((major, minor)) } else { Err(no(format!("version: error {failed}"))) }
     }
 
     /// What `size` and `text` say of a program.
@@ -96,34 +88,7 @@ impl Nvrtc {
     }
 }
 
-/// Code for `arch`, or from the user's cache: a cubin for a device (as `sm_90`), PTX for all from one on (as `compute_90`).
+/// Code of these sources for `arch`: a cubin for a device (as `sm_90`), PTX for all from one on (as `compute_90`).
 pub fn compile(arch: &str) -> Result<Vec<u8>> {
-    let nvrtc = Nvrtc::load()?;
-    let (major, minor) = nvrtc.version()?;
-    let source = source();
-    let key = blake3::hash(format!("{arch} {major}.{minor} {OPTIONS:?}\n{source}").as_bytes()).to_hex();
-    let file = cache().map(|c| c.join(format!("{arch}-{}", &key[..24])));
-    if let Some(made) = file.as_ref().and_then(|f| std::fs::read(f).ok()) {
-        return Ok(made);
-    }
-    let made = nvrtc.compile(&source, arch)?;
-    if let Some(file) = file {
-        // Without a cache the next start compiles again.
-        let _ = keep(&file, &made);
-    }
-    Ok(made)
-}
-
-/// Where compiled kernels are kept.
-fn cache() -> Option<PathBuf> {
-    let named = |v| std::env::var_os(v).map(PathBuf::from);
-    Some(named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?.join("lic").join("cuda"))
-}
-
-/// Whole or not at all, whoever else writes it.
-fn keep(file: &Path, made: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(file.parent().expect("in a folder"))?;
-    let part = file.with_extension(format!("{}.part", std::process::id()));
-    std::fs::write(&part, made)?;
-    std::fs::rename(&part, file)
+    Nvrtc::load()?.compile(&source(), arch)
 }

@@ -1,7 +1,7 @@
 //! Runs every kernel on a CUDA device: checks it against the CPU's function, then measures it. Needs libcuda alone (NVRTC too, unless
 //! code that was compiled before is given); no GStreamer, no ONNX Runtime, no Rust.
 //!
-//!     lic-cuda-test [--code FILE.cubin|FILE.ptx]... [--pack FOLDER] [--device N] [--emulated] [STAGE]...
+//!     lic-cuda-test [--code FOLDER|FILE.cubin|FILE.ptx]... [--pack FOLDER] [--device N] [--emulated] [STAGE]...
 //!
 //! Each stage runs in a process of its own: a kernel that takes the device down does not hide the others. The last thing it prints is a
 //! table; the exit status tells whether all stages passed.
@@ -63,24 +63,22 @@ fn options() -> Result<Options, String> {
     Ok(o)
 }
 
-/// The first of the given codes that the device takes; without any, what NVRTC makes.
+/// With the first of the given files that the device takes, or what is found in the given folders; else what NVRTC makes.
 fn machine(o: &Options) -> Result<common::Machine, String> {
     if o.emulated {
         return Ok(Arc::new(lic_emulation::Host::default()));
     }
-    let mut refused = String::new();
-    for file in &o.code {
+    let open = |kernels| lic_cuda::Gpu::open(o.device, kernels);
+    for file in o.code.iter().filter(|c| c.is_file()) {
         let image = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        match lic_cuda::Gpu::open(o.device, lic_cuda::Kernels::Made(image)) {
+        match open(lic_cuda::Kernels::Made(image)) {
             Ok(gpu) => return Ok(Arc::new(gpu)),
-            Err(e @ lic_cuda::Error::NoKernels(_)) => refused += &format!("{}: {e}; ", file.display()),
+            Err(e @ lic_cuda::Error::NoKernels(_)) => println!("note: {}: {e}", file.display()),
             Err(e) => return Err(e.to_string()),
         }
     }
-    if !refused.is_empty() {
-        println!("note: {refused}trying NVRTC");
-    }
-    Ok(Arc::new(lic_cuda::Gpu::open(o.device, lic_cuda::Kernels::Compile).map_err(|e| format!("{refused}{e}"))?))
+    let folders = o.code.iter().filter(|c| c.is_dir()).cloned().collect();
+    Ok(Arc::new(open(lic_cuda::Kernels::Find(folders)).map_err(|e| e.to_string())?))
 }
 
 /// A stage in this process.
