@@ -9,7 +9,7 @@ use lic_kernels::network::Position;
 use lic_kernels::planes::Planes;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// A device for encoders and decoders; clones share it, its memory and what it says.
 #[derive(Clone)]
@@ -27,8 +27,14 @@ struct Shared {
 }
 
 fn failed(e: lic_cuda::Error) -> Error {
-    Error::Device(e.to_string())
+    match e {
+        lic_cuda::Error::NoDriver | lic_cuda::Error::NoDevice { .. } => Error::NoDevice(e.to_string()),
+        e => Error::Device(e.to_string()),
+    }
 }
+
+/// Devices that are open: their index, whether the CPU may go on, and they.
+static OPEN: Mutex<Vec<(usize, bool, Weak<Shared>)>> = Mutex::new(Vec::new());
 
 /// Nothing panics while a lock is held that would leave what it guards half done.
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,9 +44,19 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Device {
     /// The CUDA device of this index. `or_cpu`: where it fails later, the CPU goes on, and [`failure`](Device::failure) says why.
     /// Takes some tenths of a second; where there is no code for it yet, which NVRTC then compiles and the user's cache keeps, some seconds.
+    /// All of a process that are alike share one.
     pub fn open(index: usize, or_cpu: bool) -> Result<Device> {
+        let mut open = lock(&OPEN);
+        open.retain(|o| o.2.strong_count() > 0);
+        let same = open.iter().filter(|o| (o.0, o.1) == (index, or_cpu)).find_map(|o| o.2.upgrade());
+        // One that failed is tried anew.
+        if let Some(shared) = same.filter(|s| lock(&s.failure).is_none()) {
+            return Ok(Device { shared });
+        }
         let gpu = Gpu::open(index, Kernels::Find(code_folders())).map_err(failed)?;
-        Ok(Device::on(Arc::new(gpu), or_cpu))
+        let device = Device::on(Arc::new(gpu), or_cpu);
+        open.push((index, or_cpu, Arc::downgrade(&device.shared)));
+        Ok(device)
     }
 
     /// On any machine that runs the kernels.
@@ -202,7 +218,7 @@ impl OnDevice {
 
 /// Planes of this size, the ones that are there if they have it.
 fn sized<'a>(machine: &Arc<dyn Machine>, slot: &'a mut Option<DevicePlanes>, w: usize, h: usize) -> lic_cuda::Result<&'a mut DevicePlanes> {
-    if !slot.as_ref().is_some_and(|p| (p.width, p.height) == (w, h)) {
+    if slot.as_ref().is_none_or(|p| (p.width, p.height) != (w, h)) {
         *slot = None;
         *slot = Some(DevicePlanes::for_size(machine, w, h, 1)?);
     }
@@ -211,7 +227,7 @@ fn sized<'a>(machine: &Arc<dyn Machine>, slot: &'a mut Option<DevicePlanes>, w: 
 
 /// Room for so many bytes.
 fn room<'a>(machine: &Arc<dyn Machine>, slot: &'a mut Option<Buffer>, bytes: usize) -> lic_cuda::Result<&'a mut Buffer> {
-    if !slot.as_ref().is_some_and(|b| b.len() >= bytes) {
+    if slot.as_ref().is_none_or(|b| b.len() < bytes) {
         *slot = None;
         *slot = Some(Buffer::new(machine, bytes)?);
     }

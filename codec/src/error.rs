@@ -15,6 +15,9 @@ pub enum Error {
     /// The device that was asked for does not compute.
     #[error("CUDA device: {0}")]
     Device(String),
+    /// There is none.
+    #[error("{0}")]
+    NoDevice(String),
     /// A picture or setting that the codec does not take.
     #[error("{0}")]
     Unsupported(String),
