@@ -1,7 +1,7 @@
 # Every recipe is one script; scripts/env.sh says where things lie. Results: demo/ and docs/results/.
 DATA ?= ../shared/data
 
-.PHONY: help setup build install test lint demo test-camera test-arm package test-package soak memcheck fuzz bench bench-speed clean
+.PHONY: help setup build install test lint demo test-cuda bench-cuda test-camera test-arm package test-package soak memcheck fuzz bench bench-speed clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
@@ -29,6 +29,12 @@ test-camera:    ## the verbatim camera line on a real V4L2 device, in a QEMU gue
 
 test-arm:       ## kernels and codec for 64-bit ARM, under qemu-user: NEON twins, golden streams, real clips
 	@scripts/setup arm && scripts/build && scripts/test-arm "$(DATA)"
+
+test-cuda:      ## every CUDA kernel on this machine's GPU against the CPU's functions (fails without one)
+	@scripts/setup && scripts/cuda test
+
+bench-cuda:     ## how fast they are, against what memory and tensor cores can do (fails without a GPU)
+	@scripts/setup && scripts/cuda bench
 
 package:        ## Debian packages for amd64 and arm64, with ONNX Runtime and licence texts
 	@scripts/setup arm package && scripts/package amd64 arm64

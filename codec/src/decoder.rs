@@ -4,6 +4,7 @@ mod conceal;
 pub(crate) mod rgb;
 
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::lite::{self, Lite};
@@ -64,6 +65,7 @@ pub struct Decoder {
     runtime: Runtime,
     threads: Threads,
     kernels: Level,
+    device: Option<Device>,
     reading: Reading,
     max_pixels: u64,
     stream: Option<Stream>,
@@ -98,6 +100,7 @@ impl Decoder {
             runtime: runtime.clone(),
             threads: Threads::new(threads)?,
             kernels: Level::best(),
+            device: None,
             reading: Reading::default(),
             max_pixels: MAX_PIXELS,
             stream: None,
@@ -108,6 +111,12 @@ impl Decoder {
     /// Which twins of the integer kernels compute the prior. All give the same latents.
     pub fn set_kernels(&mut self, level: Level) {
         self.kernels = level;
+    }
+
+    /// Pictures are made on a device, to the bit as on the CPU. From the next frame on.
+    pub fn set_device(&mut self, device: Option<Device>) {
+        self.device = device;
+        self.networks = None;
     }
 
     /// Largest picture to decode, in pixels; at most [`MAX_PIXELS`]. What a header asks for is compared with it before anything is allocated.
@@ -155,7 +164,7 @@ impl Decoder {
         let frame = match decoded.map(|d| d.0) {
             // The pictures that it is compensated from are made now: later they may be gone.
             Ok(f) if f.vectors.is_empty() => Ok(f),
-            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, kernels, threads)
+            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, kernels, threads, self.device.as_ref())
                 .and_then(|n| stream.compensate(f, &header, n, threads, kernels)),
             e => e,
         };
@@ -220,7 +229,7 @@ impl Decoder {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
         let number = frame.number;
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count())?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count(), self.device.as_ref())?;
         let columns = crate::latent_size(&s.info).0;
         let picture = s.held.picture(number, networks, columns)?.expect("held, as seen above");
         write_picture(picture, s.info.colour, out);
@@ -250,9 +259,10 @@ fn networks<'a>(
     pack: &Arc<Pack>,
     level: Level,
     threads: usize,
+    device: Option<&Device>,
 ) -> Result<&'a mut Networks> {
     if !slot.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
-        *slot = Some((pack.clone(), Networks::new(runtime, pack, level, threads, false)?));
+        *slot = Some((pack.clone(), Networks::new(runtime, pack, level, threads, false, device)?));
     }
     Ok(&mut slot.as_mut().expect("made above").1)
 }

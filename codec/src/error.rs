@@ -12,6 +12,12 @@ pub enum Error {
     /// The stream was made with a pack that this receiver does not have.
     #[error("the stream needs the model pack {name:?} (id {id}), which is not here: copy its folder into one of {searched}")]
     UnknownPack { name: String, id: String, searched: String },
+    /// The device that was asked for does not compute.
+    #[error("CUDA device: {0}")]
+    Device(String),
+    /// There is none.
+    #[error("{0}")]
+    NoDevice(String),
     /// A picture or setting that the codec does not take.
     #[error("{0}")]
     Unsupported(String),

@@ -9,6 +9,7 @@
 
 pub mod bitstream;
 pub mod decoder;
+mod device;
 pub mod encoder;
 pub mod error;
 pub mod frame;
@@ -24,6 +25,7 @@ mod slice;
 mod threads;
 
 pub use decoder::{Decoded, Decoder, LatentsView, Shares};
+pub use device::Device;
 pub use encoder::{Encoder, FrameParams, Inter, Packet, Region, Settings};
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};

@@ -29,6 +29,19 @@ impl Depthwise {
         self.channels
     }
 
+    /// `[9][channels]`, taps in raster order.
+    pub fn weights(&self) -> &[i16] {
+        &self.weights
+    }
+
+    pub fn bias(&self) -> &[i32] {
+        &self.bias
+    }
+
+    pub fn shift(&self) -> &[i32] {
+        &self.shift
+    }
+
     /// `x`: `[height][width][channels]`; one row of `channels` for each of `positions` (raster index) is written to
     /// `out` at `stride` from `offset`.
     #[allow(clippy::too_many_arguments)]

@@ -73,6 +73,23 @@ impl Linear {
         self.outputs
     }
 
+    pub fn weight(&self, output: usize, input: usize) -> i32 {
+        self.packed[((output / BLOCK * (self.inputs / 2) + input / 2) * BLOCK + output % BLOCK) * 2 + input % 2] as i32
+    }
+
+    pub fn bias(&self) -> &[i32] {
+        &self.bias
+    }
+
+    pub fn shift(&self) -> &[i32] {
+        &self.shift
+    }
+
+    /// Whether a leaky ReLU follows.
+    pub fn leaky(&self) -> bool {
+        self.leaky
+    }
+
     /// `x`: rows of `inputs`; `bias`: replaces the layer's own if given; `out`: as many rows of `outputs`.
     pub fn apply(&self, level: Level, x: &[i16], bias: Option<&[i32]>, out: &mut [i16]) {
         let rows = x.len() / self.inputs;

@@ -160,6 +160,11 @@ impl RgbMatrix {
             blue: fixed(b),
         }
     }
+
+    /// Black; 65536 times what multiplies luma above it, Cr in red, Cb and Cr in green, Cb in blue.
+    pub fn coefficients(&self) -> [i32; 6] {
+        [self.black, self.luma, self.red, self.green[0], self.green[1], self.blue]
+    }
 }
 
 /// The picture of `width` x `height` in 4:2:0 planes -> 3 bytes a pixel with red, green and blue at the given places. Four pixels share

@@ -2,6 +2,7 @@
 
 use gst::glib;
 
+mod backend;
 mod capture;
 mod foreign;
 pub mod frame_meta;

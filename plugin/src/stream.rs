@@ -225,6 +225,7 @@ pub fn latency(fps: gst::Fraction) -> gst::ClockTime {
 pub fn error_message(error: &Error) -> gst::ErrorMessage {
     let text = error.to_string();
     match error {
+        Error::NoDevice(_) | Error::Device(_) => gst::error_msg!(gst::LibraryError::Init, ("{text}")),
         Error::Runtime(_) => gst::error_msg!(gst::LibraryError::Init, ("{text}")),
         Error::Pack(_) | Error::UnknownPack { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{text}")),
         Error::Unsupported(_) | Error::TooLarge { .. } => gst::error_msg!(gst::StreamError::Format, ("{text}")),

@@ -32,7 +32,7 @@ impl Decoder {
         if !same || (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count())?;
+        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count(), self.device.as_ref())?;
         let picture = s.conceal(data, &header, networks, self.threads.count(), self.kernels)?;
         write_picture(&picture, s.info.colour, out);
         Ok(())

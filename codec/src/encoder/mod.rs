@@ -13,6 +13,7 @@ mod skip;
 mod slice;
 
 use crate::bitstream::{self, HeaderSource, STEPS, SliceKind, SliceSource};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
@@ -175,6 +176,11 @@ pub struct Encoder {
 impl Encoder {
     /// Builds the networks' sessions. Takes about 50 ms.
     pub fn new(pack: Arc<Pack>, runtime: &Runtime, info: StreamInfo, settings: Settings) -> Result<Encoder> {
+        Encoder::on(pack, runtime, info, settings, None)
+    }
+
+    /// The same with networks on a device.
+    pub fn on(pack: Arc<Pack>, runtime: &Runtime, info: StreamInfo, settings: Settings, device: Option<&Device>) -> Result<Encoder> {
         if !(1..=65535).contains(&info.width) || !(1..=65535).contains(&info.height) {
             return Err(Error::Unsupported(format!("pictures of {}x{}: sides are 1 to 65535", info.width, info.height)));
         }
@@ -187,7 +193,7 @@ impl Encoder {
             )));
         }
         let threads = Threads::new(settings.threads)?;
-        let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true)?;
+        let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true, device)?;
         let fps = (info.fps.0 > 0 && info.fps.1 > 0).then(|| info.fps.0 as f64 / info.fps.1 as f64);
         let rate = Rate::new(0, fps, (info.width * info.height) as f32);
         let lite = pack.lite.as_ref().map(|l| LiteState::new(l, Level::best()));

@@ -10,4 +10,5 @@ pub(crate) use integers::Integers;
 pub use network::Network;
 pub use pack::{Pack, search_path};
 pub use runtime::Runtime;
+pub(crate) use runtime::own_folder;
 pub(crate) use tensors::Tensors;

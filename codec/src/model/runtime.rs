@@ -84,7 +84,7 @@ fn libraries(folder: &Path, depth: usize) -> Vec<PathBuf> {
 }
 
 /// The folder of the shared object or program that this code is in.
-fn own_folder() -> Option<PathBuf> {
+pub(crate) fn own_folder() -> Option<PathBuf> {
     let here = own_folder as *const () as usize;
     // The kernel's own table of mappings: no FFI, and it works for a plugin as well as for a program.
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;

@@ -2,6 +2,7 @@
 
 use super::picture::{Base, Pending};
 use super::{Mode, around};
+use crate::device::{OnDevice, Which};
 use crate::error::{Error, Result};
 use crate::model::{Integers, Pack};
 use lic_kernels::Level;
@@ -17,6 +18,8 @@ pub(crate) struct Exact {
     pub pack: Arc<Pack>,
     pub level: Level,
     pub threads: usize,
+    /// Instead of the CPU, as long as it computes.
+    pub device: Option<Arc<OnDevice>>,
 }
 
 impl Exact {
@@ -33,10 +36,47 @@ impl Exact {
         base.known.resize(n, false);
         let first = rows.start * columns;
         let wanted: Vec<u32> = (first..rows.end * columns).filter(|&p| map[p] && !base.known[p]).map(|p| (p - first) as u32).collect();
-        let y = self.integers()?.analysis.run(self.level, self.threads, planes, rows, &wanted);
+        let y = self.analysis(planes, rows, &wanted)?;
         for (p, y) in wanted.iter().map(|&p| p as usize + first).zip(y.chunks_exact(m)) {
             base.values[p * m..][..m].copy_from_slice(y);
             base.known[p] = true;
+        }
+        Ok(())
+    }
+
+    fn analysis(&self, planes: &Planes, rows: Range<usize>, wanted: &[u32]) -> Result<Vec<f32>> {
+        if let Some(device) = &self.device
+            && let Some(y) = device.attempt(|d| d.analyse(planes, rows.clone(), wanted))?
+        {
+            return Ok(y);
+        }
+        Ok(self.integers()?.analysis.run(self.level, self.threads, planes, rows, wanted))
+    }
+
+    fn synthesis(
+        &self,
+        which: Which,
+        positions: &[Position],
+        latents: impl Fn(usize, &mut [f32]) + Sync,
+        rows: Range<usize>,
+        out: &mut Planes,
+    ) -> Result<()> {
+        if let Some(device) = &self.device {
+            let m = self.pack.channels;
+            let mut all = vec![0f32; positions.len() * m];
+            let each = positions.len().div_ceil(self.threads.max(1)).max(1);
+            let parts: Vec<_> = all.chunks_mut(each * m).enumerate().collect();
+            lic_kernels::parallel::each(parts, |(i, part)| {
+                part.chunks_exact_mut(m).enumerate().for_each(|(k, row)| latents(i * each + k, row));
+            });
+            if device.attempt(|d| d.synthesise(which, positions, &all, rows.clone(), out))?.is_some() {
+                return Ok(());
+            }
+        }
+        let integers = self.integers()?;
+        match which {
+            Which::Parts => integers.synthesis.run(self.level, self.threads, positions, latents, rows, out),
+            Which::Whole => integers.whole.run(self.level, self.threads, positions, latents, rows, out),
         }
         Ok(())
     }
@@ -75,7 +115,7 @@ impl Exact {
                     row.iter_mut().zip(d).for_each(|(r, &d)| *r += d as f32 * (1.0 / 65536.0));
                 }
             };
-            self.integers()?.synthesis.run(self.level, self.threads, &positions, latents, rows.clone(), &mut synthesised);
+            self.synthesis(Which::Parts, &positions, latents, rows.clone(), &mut synthesised)?;
             motion::blend(self.level, self.threads, &synthesised, &map, rows.clone(), &mut picture);
         }
         Ok(picture)
@@ -87,7 +127,7 @@ impl Exact {
         let positions: Vec<_> = (0..(columns * rows) as u32).map(|at| Position { at, places: 15 }).collect();
         let m = self.pack.prior().channels;
         let latents = |i: usize, row: &mut [f32]| in_units(&own[i * m..], row);
-        self.integers()?.whole.run(self.level, self.threads, &positions, latents, 0..rows, &mut out);
+        self.synthesis(Which::Whole, &positions, latents, 0..rows, &mut out)?;
         Ok(out)
     }
 }

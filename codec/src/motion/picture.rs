@@ -3,6 +3,7 @@
 
 use super::Mode;
 use super::exact::{Exact, in_units};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
@@ -60,20 +61,34 @@ pub(crate) struct Networks {
 
 impl Networks {
     /// `encoder`: whether whole pictures will be analysed. Takes about 50 ms then.
-    pub fn new(runtime: &Runtime, pack: &Arc<Pack>, level: Level, threads: usize, encoder: bool) -> Result<Networks> {
+    pub fn new(
+        runtime: &Runtime,
+        pack: &Arc<Pack>,
+        level: Level,
+        threads: usize,
+        encoder: bool,
+        device: Option<&Device>,
+    ) -> Result<Networks> {
         let session = |wanted: bool, model: &[u8]| wanted.then(|| Network::new(runtime, model, threads)).transpose();
         Ok(Networks {
             analysis: session(encoder && pack.lite.is_none(), &pack.analysis)?,
             // The encoder of a lite pack makes no pictures.
             synthesis: session(pack.integers.is_none() && !(encoder && pack.lite.is_some()), &pack.synthesis)?,
             packed: Vec::new(),
-            exact: Exact { pack: pack.clone(), level, threads },
+            exact: Exact { pack: pack.clone(), level, threads, device: device.map(|d| d.networks(pack)).transpose()?.flatten() },
         })
     }
 
-    /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network.
+    /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network, or the exact one where a device computes.
     pub fn analyse(&mut self, planes: &Planes) -> Result<Vec<f32>> {
         let m = self.exact.pack.channels;
+        if self.exact.device.is_some() {
+            // The device has the exact network alone, whose latents are nearly the same.
+            let (rows, mut base) = (planes.height / 16, Base::default());
+            let all = vec![true; planes.width / 16 * rows];
+            self.exact.analyse_at(planes, 0..rows, &all, &mut base)?;
+            return Ok(base.values);
+        }
         shuffle::pack(planes, &mut self.packed);
         let n = planes.width / 16 * (planes.height / 16);
         let network = self.analysis.as_mut().ok_or_else(|| Error::Pack("analysis was not asked for".into()))?;

@@ -120,6 +120,11 @@ impl SearchPlane {
         });
     }
 
+    /// At whole positions, half a sample to the right, half a sample down, and both; lines of the picture's width and two margins.
+    pub fn planes(&self) -> &[Vec<u8>; 4] {
+        &self.planes
+    }
+
     fn stride(&self) -> usize {
         self.width + 2 * MARGIN
     }

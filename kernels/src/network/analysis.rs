@@ -38,6 +38,11 @@ impl Analysis {
         self.last.outputs()
     }
 
+    /// Its layers: first, blocks, last.
+    pub fn layers(&self) -> (&Matrix, &[Block<u8>], &Matrix) {
+        (&self.first, &self.blocks, &self.last)
+    }
+
     /// Latents before gain at `wanted`, `[wanted][latents]`: raster indices of positions (16x16 samples) in the rows `lines` of a picture,
     /// counted from the first of these rows. What lies outside of `lines` counts as outside the picture.
     pub fn run(&self, level: Level, threads: usize, planes: &Planes, lines: Range<usize>, wanted: &[u32]) -> Vec<f32> {

@@ -81,6 +81,20 @@ impl Around {
         self.channels
     }
 
+    /// `[9][channels]`, taps in raster order.
+    pub fn weights(&self) -> &[i16] {
+        &self.weights
+    }
+
+    /// In units of sums of weights times activations as they are stored.
+    pub fn bias(&self) -> &[i32] {
+        &self.bias
+    }
+
+    pub fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
     /// The results of rows `from..` fill `out`. `x`: a row of channels for each of `rows` and one more of what stands for zero.
     ///
     /// # Safety

@@ -32,6 +32,16 @@ impl<L: Lane> Block<L> {
         self.around.channels()
     }
 
+    /// Factor from the stream to bytes, in 1/32768.
+    pub fn entry(&self) -> i16 {
+        self.entry
+    }
+
+    /// Its layers: depthwise, up, down.
+    pub fn layers(&self) -> (&Around, &Matrix, &Matrix) {
+        (&self.around, &self.up, &self.down)
+    }
+
     /// The stream's rows as this block takes them.
     pub fn enter(&self, level: Level, stream: &[i16], out: &mut [L]) {
         L::enter(level, self.entry, stream, out);

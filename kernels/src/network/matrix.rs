@@ -128,6 +128,28 @@ impl Matrix {
         self.outputs
     }
 
+    /// Whether activations and weights are int16.
+    pub fn wide(&self) -> bool {
+        self.wide
+    }
+
+    pub fn weight(&self, output: usize, input: usize) -> i32 {
+        let lanes = if self.wide { 2 } else { 4 };
+        let word = self.packed[(output / BLOCK * (self.inputs / lanes) + input / lanes) * BLOCK + output % BLOCK].to_le_bytes();
+        match input % lanes {
+            i if self.wide => i16::from_le_bytes([word[2 * i], word[2 * i + 1]]) as i32,
+            i => word[i] as i8 as i32,
+        }
+    }
+
+    pub fn bias(&self) -> &[i32] {
+        &self.bias
+    }
+
+    pub fn scale(&self) -> &[f32] {
+        &self.scale
+    }
+
     /// As many rows as `out` holds; their number must be that of `x`.
     pub fn apply(&self, level: Level, x: In, out: Out) {
         let rows = out.len() / self.outputs;

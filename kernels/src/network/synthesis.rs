@@ -47,6 +47,16 @@ impl<L: Lane> Synthesis<L> {
         self.entry.len()
     }
 
+    /// Of each latent, what goes in is multiplied by.
+    pub fn entry(&self) -> &[f32] {
+        &self.entry
+    }
+
+    /// Its layers: first, blocks, last.
+    pub fn layers(&self) -> (&Matrix, &[Block<L>], &Matrix) {
+        (&self.first, &self.blocks, &self.last)
+    }
+
     /// Samples of the places of `positions`, which lie in the rows `lines` of the picture, in raster order, and are counted from the first of
     /// these rows. `latents` fills in those of the i-th position, in units of the picture. Places that are not listed count as outside the
     /// picture and keep their samples.

@@ -1,3 +1,4 @@
+use crate::backend::{self, Backend, Chosen};
 use crate::foreign;
 use crate::stream::{self, KeyRequests, lock};
 use gst::glib;
@@ -28,16 +29,25 @@ struct Settings {
     threads: u32,
     conceal: bool,
     max_pixels: u32,
+    backend: Backend,
+    device_id: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { threads: DEFAULT_THREADS, conceal: DEFAULT_CONCEAL, max_pixels: DEFAULT_MAX_PIXELS }
+        Settings {
+            threads: DEFAULT_THREADS,
+            conceal: DEFAULT_CONCEAL,
+            max_pixels: DEFAULT_MAX_PIXELS,
+            backend: Backend::default(),
+            device_id: backend::DEFAULT_DEVICE,
+        }
     }
 }
 
 struct State {
     decoder: Decoder,
+    chosen: Chosen,
     input: Option<InputState>,
     output: Option<Output>,
     newest: Option<Newest>,
@@ -109,7 +119,7 @@ impl ObjectSubclass for LicDec {
 impl ObjectImpl for LicDec {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
+            let mut own = vec![
                 glib::ParamSpecUInt::builder("threads")
                     .nick("Threads")
                     .blurb("Threads that decode a frame (0 = one per core)")
@@ -138,7 +148,9 @@ impl ObjectImpl for LicDec {
                     .default_value(DEFAULT_MAX_PIXELS)
                     .mutable_playing()
                     .build(),
-            ]
+            ];
+            own.extend(backend::properties());
+            own
         });
         PROPERTIES.as_ref()
     }
@@ -148,6 +160,8 @@ impl ObjectImpl for LicDec {
             "threads" => lock(&self.settings).threads = value.get().expect("GObject checked the type"),
             "conceal" => lock(&self.settings).conceal = value.get().expect("GObject checked the type"),
             "max-pixels" => lock(&self.settings).max_pixels = value.get().expect("GObject checked the type"),
+            "backend" => lock(&self.settings).backend = value.get().expect("GObject checked the type"),
+            "device-id" => lock(&self.settings).device_id = value.get().expect("GObject checked the type"),
             name => gst::error!(CAT, imp = self, "no property {name}"),
         }
     }
@@ -157,6 +171,8 @@ impl ObjectImpl for LicDec {
             "threads" => lock(&self.settings).threads.to_value(),
             "conceal" => lock(&self.settings).conceal.to_value(),
             "max-pixels" => lock(&self.settings).max_pixels.to_value(),
+            "backend" => lock(&self.settings).backend.to_value(),
+            "device-id" => lock(&self.settings).device_id.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
@@ -204,10 +220,16 @@ impl VideoDecoderImpl for LicDec {
     }
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let threads = lock(&self.settings).threads;
-        let decoder = Runtime::find().and_then(|r| Decoder::new(&r, threads)).map_err(|e| stream::error_message(&e))?;
+        let settings = lock(&self.settings).clone();
+        let mut decoder = Runtime::find().and_then(|r| Decoder::new(&r, settings.threads)).map_err(|e| stream::error_message(&e))?;
+        let (chosen, warning) = Chosen::new(settings.backend, settings.device_id)?;
+        if let Some(text) = warning {
+            gst::element_imp_warning!(self, gst::LibraryError::Init, ("{text}"));
+        }
+        gst::info!(CAT, imp = self, "backend {:?}: taking {}", settings.backend, chosen.name());
+        decoder.set_device(chosen.device.clone());
         *lock(&self.state) =
-            Some(State { decoder, input: None, output: None, newest: None, dropped: 0, key_requests: KeyRequests::default() });
+            Some(State { decoder, chosen, input: None, output: None, newest: None, dropped: 0, key_requests: KeyRequests::default() });
         if let Some(text) = self.obj().static_pad("sink").and_then(|pad| foreign::warning(&pad)) {
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
         }
@@ -255,6 +277,9 @@ impl VideoDecoderImpl for LicDec {
         let mut state = lock(&self.state).take().ok_or(gst::FlowError::NotNegotiated)?;
         let silent = state.newest.is_none() && state.dropped == 0;
         let outcome = self.decode(&mut state, &mut frame);
+        if let Some(text) = state.chosen.failure() {
+            gst::element_imp_warning!(self, gst::LibraryError::Failed, ("{text}"));
+        }
         let ask = match &outcome {
             Ok(Outcome::Lost(e)) => self.lost(&mut state, e, false),
             Ok(Outcome::Concealed(Some(e))) => self.lost(&mut state, e, true),
@@ -347,7 +372,7 @@ impl LicDec {
                 Err(e @ (Error::UnknownPack { .. } | Error::Pack(_) | Error::TooLarge { .. })) if state.output.is_none() => {
                     return Err(e.into());
                 }
-                Err(e @ Error::Runtime(_)) => return Err(e.into()),
+                Err(e @ (Error::Runtime(_) | Error::Device(_) | Error::NoDevice(_))) => return Err(e.into()),
                 Err(e) if conceal => {
                     broken = Some((header.number, data.to_vec(), Some(e)));
                     None

@@ -1,5 +1,6 @@
 use super::pace::{self, Pace};
-use super::{Backend, Inter, roi};
+use super::{Inter, roi};
+use crate::backend::{self, Backend, Chosen};
 use crate::foreign;
 use crate::frame_meta::{self, FrameMeta};
 use crate::stream::{self, lock};
@@ -41,6 +42,7 @@ struct Settings {
     intra_refresh: u32,
     model: String,
     backend: Backend,
+    device_id: u32,
     threads: u32,
     slices: u32,
     inter: Inter,
@@ -60,6 +62,7 @@ impl Default for Settings {
             intra_refresh: DEFAULT_INTRA_REFRESH,
             model: DEFAULT_MODEL.into(),
             backend: Backend::default(),
+            device_id: backend::DEFAULT_DEVICE,
             threads: DEFAULT_THREADS,
             slices: DEFAULT_SLICES,
             inter: Inter::default(),
@@ -106,6 +109,7 @@ struct State {
 pub struct LicEnc {
     settings: Mutex<Settings>,
     pack: Mutex<Option<Arc<Pack>>>,
+    chosen: Mutex<Chosen>,
     state: Mutex<Option<State>>,
     /// Somebody waits for a picture, and a refresh cycle brings it.
     refresh_asked: AtomicBool,
@@ -125,7 +129,7 @@ impl ObjectSubclass for LicEnc {
 impl ObjectImpl for LicEnc {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
+            let mut own = vec![
                 glib::ParamSpecInt::builder("quality")
                     .nick("Quality")
                     .blurb("Constant quality, 0 (fewest bytes) to 100 (best picture); with a bitrate, the best that it may reach")
@@ -175,11 +179,6 @@ impl ObjectImpl for LicEnc {
                     .default_value(Some(DEFAULT_MODEL))
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecEnum::builder_with_default("backend", Backend::default())
-                    .nick("Backend")
-                    .blurb("What the networks run on")
-                    .mutable_ready()
-                    .build(),
                 glib::ParamSpecUInt::builder("threads")
                     .nick("Threads")
                     .blurb("Threads that code a frame (0 = one per core)")
@@ -215,7 +214,9 @@ impl ObjectImpl for LicEnc {
                     .default_value(Some(""))
                     .mutable_playing()
                     .build(),
-            ]
+            ];
+            own.extend(backend::properties());
+            own
         });
         PROPERTIES.as_ref()
     }
@@ -231,6 +232,7 @@ impl ObjectImpl for LicEnc {
             "intra-refresh" => settings.intra_refresh = value.get().expect(CHECKED),
             "model" => settings.model = value.get::<Option<String>>().expect(CHECKED).unwrap_or(DEFAULT_MODEL.into()),
             "backend" => settings.backend = value.get().expect(CHECKED),
+            "device-id" => settings.device_id = value.get().expect(CHECKED),
             "threads" => settings.threads = value.get().expect(CHECKED),
             "slices" => settings.slices = value.get().expect(CHECKED),
             "inter" => settings.inter = value.get().expect(CHECKED),
@@ -256,6 +258,7 @@ impl ObjectImpl for LicEnc {
             "intra-refresh" => settings.intra_refresh.to_value(),
             "model" => settings.model.to_value(),
             "backend" => settings.backend.to_value(),
+            "device-id" => settings.device_id.to_value(),
             "threads" => settings.threads.to_value(),
             "slices" => settings.slices.to_value(),
             "inter" => settings.inter.to_value(),
@@ -318,7 +321,12 @@ impl VideoEncoderImpl for LicEnc {
             );
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
         }
-        gst::info!(CAT, imp = self, "backend {:?}: taking the CPU; model pack {:?}", settings.backend, pack.name());
+        let (chosen, warning) = Chosen::new(settings.backend, settings.device_id)?;
+        if let Some(text) = warning {
+            gst::element_imp_warning!(self, gst::LibraryError::Init, ("{text}"));
+        }
+        gst::info!(CAT, imp = self, "backend {:?}: taking {}; model pack {:?}", settings.backend, chosen.name(), pack.name());
+        *lock(&self.chosen) = chosen;
         *lock(&self.pack) = Some(pack);
         if let Some(text) = self.obj().static_pad("src").and_then(|pad| foreign::warning(&pad)) {
             gst::element_imp_warning!(self, gst::LibraryError::Settings, ("{text}"));
@@ -329,6 +337,7 @@ impl VideoEncoderImpl for LicEnc {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.state) = None;
         *lock(&self.pack) = None;
+        *lock(&self.chosen) = Chosen::default();
         lock(&self.lost).clear();
         *lock(&self.acknowledged) = None;
         self.parent_stop()
@@ -505,7 +514,7 @@ impl LicEnc {
         let settings = lock(&self.settings).clone();
         let pack = lock(&self.pack).clone();
         let pack = pack.map_or_else(|| Pack::open(&settings.model), Ok)?;
-        Encoder::new(pack, &Runtime::find()?, info, settings.for_codec())
+        Encoder::on(pack, &Runtime::find()?, info, settings.for_codec(), lock(&self.chosen).device.as_ref())
     }
 
     /// None: the buffer does not hold the picture that its caps promise.
@@ -555,6 +564,9 @@ impl LicEnc {
                 self.post_error_message(stream::error_message(&e));
                 gst::FlowError::Error
             })?;
+        if let Some(text) = lock(&self.chosen).failure() {
+            gst::element_imp_warning!(self, gst::LibraryError::Failed, ("{text}"));
+        }
         state.force_key = false;
         state.paced(Some(began.elapsed()));
         gst::trace!(

@@ -11,18 +11,6 @@ glib::wrapper! {
     pub struct LicEnc(ObjectSubclass<imp::LicEnc>) @extends gst_video::VideoEncoder, gst::Element, gst::Object;
 }
 
-/// What computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[repr(i32)]
-#[enum_type(name = "GstLicBackend")]
-pub enum Backend {
-    #[default]
-    #[enum_value(name = "The fastest that this machine has", nick = "auto")]
-    Auto,
-    #[enum_value(name = "The CPU", nick = "cpu")]
-    Cpu,
-}
-
 /// What a frame may be predicted from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[repr(i32)]
