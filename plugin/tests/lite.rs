@@ -60,7 +60,7 @@ fn key_frames_and_lost_ones() {
         h.push(i420(320, 192, n)).unwrap();
     }
     let frames = pull_all(&mut h);
-    assert_eq!(frames.iter().map(|f| is_key(f)).collect::<Vec<_>>(), [true, false, false, true, false]);
+    assert_eq!(frames.iter().map(is_key).collect::<Vec<_>>(), [true, false, false, true, false]);
 }
 
 /// Damage is concealed as with other packs; pictures come all the same.
