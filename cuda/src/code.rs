@@ -34,14 +34,19 @@ pub fn cache() -> Option<PathBuf> {
     Some(named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?.join("lic").join("cuda"))
 }
 
-/// Code for a device of `major`.`minor`, and what it is.
-pub(crate) fn find(folders: &[PathBuf], major: i32, minor: i32) -> Result<Vec<u8>> {
-    let cache = cache();
+/// The best code in these folders.
+fn made<'a>(folders: impl Iterator<Item = &'a PathBuf> + Clone, major: i32, minor: i32) -> Option<Vec<u8>> {
     let read = |arch: &String| {
         let name = file_name(arch);
-        folders.iter().chain(&cache).find_map(|f| std::fs::read(f.join(&name)).ok())
+        folders.clone().find_map(|f| std::fs::read(f.join(&name)).ok())
     };
-    if let Some(code) = suitable(major, minor).iter().find_map(read) {
+    suitable(major, minor).iter().find_map(read)
+}
+
+/// Code for a device of `major`.`minor`.
+pub(crate) fn find(folders: &[PathBuf], major: i32, minor: i32) -> Result<Vec<u8>> {
+    let cache = cache();
+    if let Some(code) = made(folders.iter().chain(&cache), major, minor) {
         return Ok(code);
     }
     let arch = format!("sm_{major}{minor}");
@@ -80,8 +85,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("lic-code-{}", std::process::id()));
         keep(&folder.join(file_name("sm_80")), b"eighty").unwrap();
         keep(&folder.join(file_name("compute_75")), b"text").unwrap();
-        let found = |major, minor| find(std::slice::from_ref(&folder), major, minor).unwrap();
-        assert_eq!((found(8, 6), found(12, 0)), (b"eighty".to_vec(), b"text".to_vec()));
+        let found = |major, minor| made([&folder].into_iter(), major, minor);
+        assert_eq!((found(8, 6), found(12, 0), found(7, 0)), (Some(b"eighty".to_vec()), Some(b"text".to_vec()), None));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -11,6 +11,7 @@ mod bench;
 mod common;
 mod real;
 mod stages;
+mod whole;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What is run, in this order.
 
 use crate::common::{Machine, Outcome, motion, networks, pictures, prior};
-use crate::{Options, Rows, bench, real};
+use crate::{Options, Rows, bench, real, whole};
 
 pub struct Stage {
     pub name: &'static str,
@@ -47,7 +47,7 @@ pub const STAGES: [Stage; 23] = [
     Stage { name: "bench-motion", run: bench::motion },
     Stage { name: "bench-networks", run: bench::networks },
     Stage { name: "bench-prior", run: bench::prior },
-    Stage { name: "bench-single", run: bench::single },
-    Stage { name: "bench-frame", run: bench::frame },
-    Stage { name: "bench-key", run: bench::key },
+    Stage { name: "bench-single", run: whole::single },
+    Stage { name: "bench-frame", run: whole::frame },
+    Stage { name: "bench-key", run: whole::key },
 ];
