@@ -8,7 +8,7 @@
 //! jpeg time WIDTH HEIGHT IN.yuv SETTING              milliseconds a picture, the fastest of 50
 //! ```
 
-use lic_codec::jpeg::{self, Notes, Options, Subsampling};
+use lic_codec::jpeg::{self, Components, Notes, Options, Subsampling};
 use lic_codec::{Colour, RawFormat, RawFrame};
 use std::error::Error;
 use std::time::Instant;
@@ -17,6 +17,10 @@ fn options(setting: &str) -> Result<(Options, Notes), Box<dyn Error>> {
     let number: u8 = setting.chars().filter(char::is_ascii_digit).collect::<String>().parse()?;
     let mut options = Options { quality: if setting.starts_with('q') { number } else { 0 }, ..Options::default() };
     options.progressive = setting.contains('p');
+    if setting.starts_with('l') {
+        options.components = Components::Learned;
+        options.quality = number;
+    }
     options.optimise = !setting.contains('h');
     if setting.contains('f') {
         options.subsampling = Subsampling::Yuv444;
