@@ -64,7 +64,7 @@ class Colour(nn.Module):
         matrix = torch.tensor([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]])
         matrix[1:] *= 1.4  # natural chroma leaves half of its range unused
         self.matrix = nn.Parameter(matrix)
-        self.bend = nn.Parameter(torch.tensor([-3.0, -1.0, -1.0]))
+        self.bend = nn.Parameter(torch.tensor([-1.0, -1.0]))
         self.tables = nn.Parameter(torch.log(torch.tensor(start).float())[:, None, None, None].repeat(1, 3, 8, 8))
         self.floor, self.slope = nn.Parameter(torch.zeros(3, 8, 8)), nn.Parameter(torch.full((3, 8, 8), 0.7))
         zone = torch.full((8, 8), dead_zone)
@@ -75,8 +75,8 @@ class Colour(nn.Module):
             self.register_buffer(name, t, persistent=False)
 
     def knee(self):
-        """Of the companding u / (1 + knee |u| / 128), one a component."""
-        return 0.9 * torch.sigmoid(self.bend)
+        """Of the companding u / (1 + knee |u| / 128), one a component. The first one's, left free, goes to 0."""
+        return torch.cat([torch.zeros(1), 0.9 * torch.sigmoid(self.bend)])
 
     def integers(self, rate):
         t = torch.exp(self.tables[rate])

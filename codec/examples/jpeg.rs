@@ -1,10 +1,11 @@
-//! Raw I420 pictures -> JPEG files, with the library alone: for benches/jpeg.
+//! Raw pictures -> JPEG files, with the library alone: for benches/jpeg.
 //!
 //! ```text
-//! jpeg WIDTH HEIGHT IN.yuv OUT-PREFIX SETTING...     writes OUT-PREFIX-SETTING.jpg of the first picture (BT.709) for each setting:
+//! jpeg WIDTH HEIGHT IN.yuv OUT-PREFIX SETTING...     writes OUT-PREFIX-SETTING.jpg of the first picture (BT.709; IN.rgb: red, green, blue)
 //!     q50        Annex K's tables at quality 50
-//!     s40        tables adapted to step 40
-//!     with p added progressive, f added 4:4:4, h added Annex K's Huffman codes: q50pf
+//!     s40        tables adapted to step 40; -32 to 95
+//!     l34        learned colour at quality 34
+//!     with p added progressive, f added 4:4:4, h added Annex K's Huffman codes, n added no search for levels: q50pf
 //! jpeg time WIDTH HEIGHT IN.yuv SETTING              milliseconds a picture, the fastest of 50
 //! ```
 
@@ -14,18 +15,22 @@ use std::error::Error;
 use std::time::Instant;
 
 fn options(setting: &str) -> Result<(Options, Notes), Box<dyn Error>> {
-    let number: u8 = setting.chars().filter(char::is_ascii_digit).collect::<String>().parse()?;
-    let mut options = Options { quality: if setting.starts_with('q') { number } else { 0 }, ..Options::default() };
+    let number: i32 = setting.chars().filter(|c| c.is_ascii_digit() || *c == '-').collect::<String>().parse()?;
+    let quality = if setting.starts_with('s') { 0 } else { u8::try_from(number)? };
+    let mut options = Options { quality, ..Options::default() };
     options.progressive = setting.contains('p');
     if setting.starts_with('l') {
         options.components = Components::Learned;
-        options.quality = number;
     }
     options.optimise = !setting.contains('h');
+    options.trellis = !setting.contains('n');
     if setting.contains('f') {
         options.subsampling = Subsampling::Yuv444;
     }
-    Ok((options, Notes { step: if setting.starts_with('s') { number } else { 0 }, ..Notes::default() }))
+    // Steps that no stream has, too.
+    let step = if quality == 0 { number.clamp(0, 63) as u8 } else { 0 };
+    options.finer = if quality == 0 { (number - step as i32) as i8 } else { 0 };
+    Ok((options, Notes { step, ..Notes::default() }))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -36,12 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let (width, height) = (width.parse::<u32>()?, height.parse::<u32>()?);
     let data = std::fs::read(from)?;
+    let format = if from.ends_with(".rgb") { RawFormat::Rgb } else { RawFormat::I420 };
     let (mut at, mut planes) = (0, Vec::new());
-    for (line, lines) in RawFormat::I420.planes(width as usize, height as usize) {
-        planes.push((data.get(at..at + line * lines).ok_or("IN.yuv is too short")?, line));
+    for (line, lines) in format.planes(width as usize, height as usize) {
+        planes.push((data.get(at..at + line * lines).ok_or("the picture's file is too short")?, line));
         at += line * lines;
     }
-    let picture = RawFrame::new(RawFormat::I420, width, height, &planes)?;
+    let picture = RawFrame::new(format, width, height, &planes)?;
     if timed {
         for setting in rest {
             let (options, notes) = options(setting)?;

@@ -28,6 +28,12 @@ pub fn parameters() -> [u8; PARAMETERS] {
     out
 }
 
+/// What the square of an error in each component weighs in red, green and blue.
+pub fn weights() -> [f32; 3] {
+    let m = inverted(&pair::MATRIX);
+    std::array::from_fn(|c| (m[0][c].powi(2) + m[1][c].powi(2) + m[2][c].powi(2)) as f32)
+}
+
 /// The inverse out of a file's parameters.
 pub fn inverse(parameters: &[u8]) -> Result<Inverse> {
     let damaged = |what: &str| Error::Damaged(format!("learned colour {what}"));

@@ -17,6 +17,7 @@ mod scan;
 mod segments;
 mod symbols;
 mod tables;
+mod trellis;
 
 use crate::error::{Error, Result};
 use crate::{Colour, RawFormat, RawFrame};
@@ -26,8 +27,10 @@ pub use read::{Picture, read};
 use samples::{LearnedRows, Rows, Standard, Strip};
 use scan::{Scan, Walk};
 pub use segments::{Notes, SEGMENT_NAME};
-use symbols::{Sink, Symbols, Writer};
+use std::ops::Range;
+use symbols::{Sink, Symbols, Tables, Writer};
 use tables::Steps;
+use trellis::{Nodes, Rates, Search};
 
 /// What a file's components are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +70,10 @@ pub struct Options {
     /// 1 to 100: Annex K's tables, scaled as libjpeg scales them, or with learned components the four trained rates at 1, 34, 67 and 100
     /// and what is between. 0: tables and rounding that suit the stream's step.
     pub quality: u8,
+    /// Where `quality` is 0: tables of so many steps more (finer, and larger files) or fewer, -32 to 32.
+    pub finer: i8,
+    /// Levels chosen by what they cost against what they mend, wherever tables are not Annex K's: fewer bytes, for several times the time.
+    pub trellis: bool,
 }
 
 impl Default for Options {
@@ -78,6 +85,8 @@ impl Default for Options {
             optimise: true,
             restart_rows: 0,
             quality: 0,
+            finer: 0,
+            trellis: true,
         }
     }
 }
@@ -100,6 +109,27 @@ struct Component {
     /// `[rows][stride]` blocks, as the kernels order them, and a bit for each level that is not 0, in zigzag order.
     blocks: Vec<[i16; 64]>,
     coded: Vec<u64>,
+}
+
+impl Component {
+    /// With levels in place of coefficients, of some rows of MCUs.
+    fn levels(&self, search: &Search, rates: &[[Rates; 2]; 2], rows: Range<usize>) -> Component {
+        let range = rows.start * self.v * self.stride..rows.end * self.v * self.stride;
+        let (coefficients, candidates) = (&self.blocks[range.clone()], &self.coded[range]);
+        let (rates_ac, mut nodes) = (&rates[1][self.codes], Nodes::default());
+        let (blocks, coded) = coefficients.iter().zip(candidates).map(|(b, c)| search.block(b, *c, rates_ac, &mut nodes)).unzip();
+        let mut out = Component { blocks, coded, ..*self };
+        // In the order of MCUs.
+        let order: Vec<usize> = (0..rows.len() * self.stride / self.h)
+            .flat_map(|mcu| {
+                let (x, y) = (mcu % (self.stride / self.h), mcu / (self.stride / self.h));
+                (0..self.v * self.h).map(move |i| (y * self.v + i / self.h) * self.stride + x * self.h + i % self.h)
+            })
+            .collect();
+        let levels = search.dc(order.iter().map(|at| coefficients[*at][0]), &rates[0][self.codes]);
+        order.iter().zip(levels).for_each(|(at, level)| out.blocks[*at][0] = level);
+        out
+    }
 }
 
 /// Writes `picture` of colour `colour` as one JPEG file. With standard components it is I420 or GRAY8, with learned ones also RGB.
@@ -145,9 +175,11 @@ pub fn write(picture: &RawFrame, colour: Colour, options: &Options, notes: &Note
             coded: Vec::new(),
         }
     });
-    let mut steps = if learned { tables::learned(options.quality, notes.step) } else { tables::standard(options.quality, notes.step) };
+    let step = i32::from(notes.step.min(63)) + i32::from(options.finer.clamp(-32, 32));
+    let mut steps = if learned { tables::learned(options.quality, step) } else { tables::standard(options.quality, step) };
     steps.truncate(if grey { 1 } else { 3 });
-    let file = File { size, components: components.collect(), steps, options: *options, level };
+    let trellis = options.trellis && (learned || options.quality == 0);
+    let file = File { trellis, size, components: components.collect(), steps, options: *options, level };
     let mut out = Vec::with_capacity(width * height / 8 + 4096);
     let icc = if learned { icc::profile(&learned::inverse(&learned::parameters())?) } else { Vec::new() };
     segments::start(&mut out, notes, learned, if learned { &icc } else { &notes.icc });
@@ -170,36 +202,73 @@ struct File {
     components: Vec<Component>,
     steps: Vec<Steps>,
     options: Options,
+    /// Whether levels are searched for.
+    trellis: bool,
     level: Level,
 }
 
 impl File {
     fn write<R: Rows>(mut self, out: &mut Vec<u8>, mut rows: R) {
-        let (progressive, restart) = (self.options.progressive, self.options.restart_rows);
-        let scans = Scan::all(&self.components, self.size, progressive, restart);
-        if progressive {
+        let Options { progressive, optimise, restart_rows, .. } = self.options;
+        let scans = Scan::all(&self.components, self.size, progressive, restart_rows);
+        let standard = symbols::standard_tables();
+        let own = optimise || progressive;
+        let whole = progressive || self.trellis;
+        if whole {
             self.quantise(&mut rows);
-            for scan in &scans {
+        }
+        if self.trellis {
+            self.search(own, &standard);
+        }
+        for scan in &scans {
+            if own {
                 let mut symbols = Symbols::new();
-                let mut walk = Walk::new(scan);
-                walk.rows(&self.components, 0, 0..scan.size.1, &mut symbols);
-                walk.finish(&mut symbols);
+                self.walk(whole, &mut rows, scan, &mut symbols);
                 let tables = symbols.tables();
                 scan.header(out, &self.components, &tables);
                 symbols.write(out, &tables);
+            } else {
+                scan.header(out, &self.components, &standard);
+                let mut writer = Writer::new(out, &standard);
+                self.walk(whole, &mut rows, scan, &mut writer);
+                writer.finish();
             }
-        } else if self.options.optimise {
-            let mut symbols = Symbols::new();
-            self.stream(&mut rows, &scans[0], &mut symbols);
-            let tables = symbols.tables();
-            scans[0].header(out, &self.components, &tables);
-            symbols.write(out, &tables);
+        }
+    }
+
+    /// A scan's symbols: of blocks that are there, or a row of MCUs coded before the next one is read, so that what is worked on stays in the
+    /// cache.
+    fn walk<R: Rows>(&mut self, whole: bool, rows: &mut R, scan: &Scan, sink: &mut impl Sink) {
+        let mut walk = Walk::new(scan);
+        if whole {
+            walk.rows(&self.components, 0, 0..scan.size.1, sink);
         } else {
-            let tables = symbols::standard_tables();
-            scans[0].header(out, &self.components, &tables);
-            let mut writer = Writer::new(out, &tables);
-            self.stream(&mut rows, &scans[0], &mut writer);
-            writer.finish();
+            let mut work = Work::new(self, 1);
+            for row in 0..self.size.1 {
+                work.row(self, rows, row, 0);
+                walk.rows(&self.components, row, row..row + 1, sink);
+            }
+        }
+        walk.finish(sink);
+    }
+
+    /// Levels of all blocks, whose coefficients are there. `own`: codes will be made for the picture.
+    fn search(&mut self, own: bool, standard: &Tables) {
+        let searches: Vec<Search> = self.steps.iter().map(Search::new).collect();
+        let mut rates = standard.each_ref().map(|class| class.each_ref().map(|t| Rates::known(|s| t.code(s).1)));
+        if own {
+            // What symbols will cost, by a quarter of the picture.
+            let scan = &Scan::all(&self.components, self.size, false, 0)[0];
+            let (mut walk, mut symbols) = (Walk::new(scan), Symbols::new());
+            for row in (0..self.size.1).step_by(4) {
+                let of = |c: &Component| c.levels(&searches[c.steps], &rates, row..row + 1);
+                let components: Vec<Component> = self.components.iter().map(of).collect();
+                walk.rows(&components, row, row..row + 1, &mut symbols);
+            }
+            rates = symbols.count.each_ref().map(|class| class.each_ref().map(Rates::expected));
+        }
+        for c in &mut self.components {
+            *c = c.levels(&searches[c.steps], &rates, 0..self.size.1);
         }
     }
 
@@ -210,17 +279,6 @@ impl File {
         for row in 0..lines {
             work.row(self, rows, row, row);
         }
-    }
-
-    /// Rows of MCUs, each coded before the next one is read: what is worked on stays in the cache.
-    fn stream<R: Rows>(&mut self, rows: &mut R, scan: &Scan, sink: &mut impl Sink) {
-        let mut work = Work::new(self, 1);
-        let mut walk = Walk::new(scan);
-        for row in 0..self.size.1 {
-            work.row(self, rows, row, 0);
-            walk.rows(&self.components, row, row..row + 1, sink);
-        }
-        walk.finish(sink);
     }
 }
 
@@ -240,7 +298,11 @@ impl<S: lic_kernels::jpeg::Sample + Default> Work<S> {
         let strip = |c: &Component| Strip { stride: 8 * c.stride, lines: 8 * c.v, samples: vec![S::default(); 64 * c.v * c.stride] };
         Work {
             strips: file.components.iter().map(strip).collect(),
-            quantisers: file.steps.iter().map(|s| Quantiser::new(&s.table, s.rounding)).collect(),
+            quantisers: file
+                .steps
+                .iter()
+                .map(|s| if file.trellis { Quantiser::sixteenths(&s.table) } else { Quantiser::new(&s.table, s.rounding) })
+                .collect(),
         }
     }
 

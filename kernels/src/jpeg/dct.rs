@@ -17,21 +17,25 @@ pub struct Quantiser {
     pub(super) dead: [f32; 64],
     /// Largest magnitude of a level.
     pub(super) limit: i16,
+    /// Smallest that a level's bit is set for.
+    pub(super) least: [i16; 64],
 }
 
 impl Quantiser {
     /// `table`: steps in zigzag order. `rounding` is what is added to the magnitude of an AC coefficient, in steps, before its fraction is
     /// cut off. Levels have ten bits at most, as baseline's AC codes can say.
     pub fn new(table: &[u8; 64], rounding: f32) -> Quantiser {
-        let mut q = Quantiser { factor: [0.0; 64], dead: [0.5 - rounding; 64], limit: 1023 };
+        let mut q = Quantiser { factor: [0.0; 64], dead: [0.5 - rounding; 64], limit: 1023, least: [1; 64] };
         q.dead[0] = 0.0;
         PLACES.iter().zip(table).for_each(|(at, step)| q.factor[*at as usize] = 1.0 / *step as f32);
         q.scaled()
     }
 
-    /// Not levels but coefficients themselves, in sixteenths.
-    pub fn sixteenths() -> Quantiser {
-        Quantiser { factor: [16.0; 64], dead: [0.0; 64], limit: i16::MAX }.scaled()
+    /// Not levels but coefficients themselves, in sixteenths; bits are set for those of at least half a step.
+    pub fn sixteenths(table: &[u8; 64]) -> Quantiser {
+        let mut q = Quantiser { factor: [16.0; 64], dead: [0.0; 64], limit: i16::MAX, least: [0; 64] };
+        PLACES.iter().zip(table).for_each(|(at, step)| q.least[*at as usize] = 8 * *step as i16);
+        q.scaled()
     }
 
     fn scaled(mut self) -> Quantiser {
@@ -90,7 +94,7 @@ impl private::Load for f32 {
 }
 
 /// A row of blocks out of eight lines of `lines`, `stride` samples apart. `coded`: of each block a bit for each level that is not 0, in
-/// zigzag order.
+/// zigzag order ([`Quantiser::sixteenths`] has other bits).
 pub fn blocks<S: Sample>(level: Level, lines: &[S], stride: usize, quantiser: &Quantiser, out: &mut [[i16; 64]], coded: &mut [u64]) {
     assert!(out.len() == coded.len() && 8 * out.len() <= stride && lines.len() >= 8 * stride);
     match level {
@@ -110,7 +114,7 @@ fn scalar<S: Sample>(lines: &[S], stride: usize, quantiser: &Quantiser, out: &mu
             let v = v[at / 8][at % 8] * quantiser.factor[at];
             let v = (v - quantiser.dead[at].copysign(v)).round_ties_even() as i32;
             *out = v.clamp(-limit, limit) as i16;
-            mask |= ((*out != 0) as u64) << at;
+            mask |= ((out.abs() >= quantiser.least[at]) as u64) << at;
         }
         *coded = zigzag(mask);
     }
@@ -182,7 +186,9 @@ mod tests {
         let bytes = noise(64 * n);
         let values: Vec<f32> = bytes.iter().map(|b| (*b as f32 - 128.0) * 0.987).collect();
         let steep: [u8; 64] = std::array::from_fn(|i| (1 + 4 * i) as u8);
-        for q in [Quantiser::new(&[1; 64], 0.5), Quantiser::new(&steep, 0.28), Quantiser::new(&[255; 64], 0.4), Quantiser::sixteenths()] {
+        for q in
+            [Quantiser::new(&[1; 64], 0.5), Quantiser::new(&steep, 0.28), Quantiser::new(&[255; 64], 0.4), Quantiser::sixteenths(&steep)]
+        {
             let want = (quantised(Level::Scalar, &bytes, n, &q), quantised(Level::Scalar, &values, n, &q));
             assert!(want.0.1.iter().any(|c| *c != 0));
             for level in Level::available() {

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// The processor has AVX2; `lines` has eight lines, `stride` apart, of at least as many blocks as `out` and `coded` have.
 #[target_feature(enable = "avx2")]
 pub unsafe fn blocks<S: Sample>(lines: &[S], stride: usize, q: &Quantiser, out: &mut [[i16; 64]], coded: &mut [u64]) {
-    let (sign, zero) = (_mm256_set1_ps(-0.0), _mm256_setzero_si256());
+    let sign = _mm256_set1_ps(-0.0);
     let (most, least) = (_mm256_set1_epi16(q.limit), _mm256_set1_epi16(-q.limit));
     for (i, (out, coded)) in out.iter_mut().zip(coded).enumerate() {
         // SAFETY: block i lies within the lines; each of the quantiser's arrays and the block has 64 numbers.
@@ -30,10 +30,13 @@ pub unsafe fn blocks<S: Sample>(lines: &[S], stride: usize, q: &Quantiser, out: 
                     let both = ordered(_mm256_packs_epi32(levels[4 * half + u], levels[4 * half + u + 1]));
                     let both = _mm256_max_epi16(_mm256_min_epi16(both, most), least);
                     _mm256_storeu_si256(out.as_mut_ptr().add(32 * half + 8 * u) as *mut __m256i, both);
-                    _mm256_cmpeq_epi16(both, zero)
+                    _mm256_cmpgt_epi16(
+                        _mm256_loadu_si256(q.least.as_ptr().add(32 * half + 8 * u) as *const __m256i),
+                        _mm256_abs_epi16(both),
+                    )
                 });
-                let zeros = _mm256_movemask_epi8(ordered(_mm256_packs_epi16(a, b))) as u32;
-                mask |= (!zeros as u64) << (32 * half);
+                let below = _mm256_movemask_epi8(ordered(_mm256_packs_epi16(a, b))) as u32;
+                mask |= (!below as u64) << (32 * half);
             }
             *coded = zigzag(mask);
         }

@@ -65,6 +65,23 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .default_value(options.quality.into())
                 .mutable_playing()
                 .build(),
+            glib::ParamSpecInt::builder("finer")
+                .nick("Finer tables")
+                .blurb("With quality=0: tables as for so many of the codec's 64 steps more (finer, larger files) or fewer; 16 halve the error")
+                .minimum(-32)
+                .maximum(32)
+                .default_value(options.finer.into())
+                .mutable_playing()
+                .build(),
+            glib::ParamSpecBoolean::builder("trellis")
+                .nick("Search for levels")
+                .blurb(
+                    "Choose levels by what they cost against what they mend, with quality=0 or colour=learned: smaller files, for several times \
+                     the time",
+                )
+                .default_value(options.trellis)
+                .mutable_playing()
+                .build(),
             glib::ParamSpecString::builder("icc-profile")
                 .nick("ICC profile")
                 .blurb("File with the ICC profile that goes into each picture (none by default)")
@@ -99,6 +116,8 @@ impl Settings {
             "optimise" => s.options.optimise = value.get().expect(TYPED),
             "restart-rows" => s.options.restart_rows = value.get::<u32>().expect(TYPED) as u16,
             "quality" => s.options.quality = value.get::<u32>().expect(TYPED) as u8,
+            "finer" => s.options.finer = value.get::<i32>().expect(TYPED) as i8,
+            "trellis" => s.options.trellis = value.get().expect(TYPED),
             "icc-profile" => s.icc_profile = value.get().expect(TYPED),
             "threads" => s.threads = value.get().expect(TYPED),
             "conceal" => s.hide = !value.get::<bool>().expect(TYPED),
@@ -115,6 +134,8 @@ impl Settings {
             "optimise" => s.options.optimise.to_value(),
             "restart-rows" => u32::from(s.options.restart_rows).to_value(),
             "quality" => u32::from(s.options.quality).to_value(),
+            "finer" => i32::from(s.options.finer).to_value(),
+            "trellis" => s.options.trellis.to_value(),
             "icc-profile" => s.icc_profile.to_value(),
             "threads" => s.threads.to_value(),
             "conceal" => (!s.hide).to_value(),
