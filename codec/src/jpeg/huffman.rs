@@ -90,28 +90,55 @@ impl Table {
 
 /// Bits, the first one highest, with a zero byte after each byte of ones (T.81, F.1.2.3).
 pub struct Bits<'a> {
+    /// Bytes up to `at`, and room behind them.
     out: &'a mut Vec<u8>,
-    held: u64,
+    at: usize,
+    held: Held,
+}
+
+/// Bits that are no whole word yet: what a loop keeps in registers.
+#[derive(Clone, Copy)]
+pub struct Held {
+    bits: u64,
     free: u32,
 }
 
+/// What a block takes at most: 64 symbols of 32 bits, and a zero behind each byte.
+const BLOCK: usize = 64 * 4 * 2 + 16;
+const ROOM: usize = 1 << 16;
+
 impl<'a> Bits<'a> {
     pub fn new(out: &'a mut Vec<u8>) -> Bits<'a> {
-        Bits { out, held: 0, free: 64 }
+        let at = out.len();
+        Bits { out, at, held: Held { bits: 0, free: 64 } }
     }
 
-    /// At most 32 bits; those above are 0.
+    /// Makes room for a block, and gives what `put` goes on from.
     #[inline(always)]
-    pub fn put(&mut self, value: u32, count: u32) {
-        if count <= self.free {
-            self.free -= count;
-            self.held = self.held << count | value as u64;
+    pub fn begin(&mut self) -> Held {
+        if self.out.len() - self.at < BLOCK {
+            self.out.resize(self.at + ROOM, 0);
+        }
+        self.held
+    }
+
+    #[inline(always)]
+    pub fn end(&mut self, held: Held) {
+        self.held = held;
+    }
+
+    /// At most 32 bits; those above are 0. For at most 64 times between `begin` and `end`.
+    #[inline(always)]
+    pub fn put(&mut self, held: &mut Held, value: u32, count: u32) {
+        if count <= held.free {
+            held.free -= count;
+            held.bits = held.bits << count | value as u64;
             return;
         }
-        let later = count - self.free;
+        let later = count - held.free;
+        self.word(held.bits << held.free | value as u64 >> later);
         // What is held twice of `value` leaves at the top before the next word is whole.
-        self.word(self.held << self.free | value as u64 >> later);
-        (self.held, self.free) = (value as u64, 64 - later);
+        *held = Held { bits: value as u64, free: 64 - later };
     }
 
     #[inline(always)]
@@ -119,31 +146,42 @@ impl<'a> Bits<'a> {
         const HIGH: u64 = 0x8080_8080_8080_8080;
         // A byte of ones has its highest bit, and loses it where one is added to each (what is carried into a byte comes from another one).
         if word & HIGH & !word.wrapping_add(HIGH >> 7) == 0 {
-            self.out.extend_from_slice(&word.to_be_bytes());
+            self.out[self.at..self.at + 8].copy_from_slice(&word.to_be_bytes());
+            self.at += 8;
         } else {
-            word.to_be_bytes().into_iter().for_each(|b| self.byte(b));
+            self.stuffed(word);
         }
+    }
+
+    #[cold]
+    fn stuffed(&mut self, word: u64) {
+        word.to_be_bytes().into_iter().for_each(|b| self.byte(b));
     }
 
     fn byte(&mut self, byte: u8) {
-        self.out.push(byte);
+        self.out[self.at] = byte;
+        self.at += 1;
         if byte == 0xFF {
-            self.out.push(0);
+            self.out[self.at] = 0;
+            self.at += 1;
         }
     }
 
-    /// Fills the last byte with ones.
+    /// Fills the last byte with ones, and takes back what room is left.
     pub fn align(&mut self) {
-        let fill = self.free % 8;
-        self.put((1 << fill) - 1, fill);
-        let count = (64 - self.free) / 8;
-        (0..count).rev().for_each(|i| self.byte((self.held >> (8 * i)) as u8));
-        (self.held, self.free) = (0, 64);
+        let mut held = self.begin();
+        let fill = held.free % 8;
+        self.put(&mut held, (1 << fill) - 1, fill);
+        let count = (64 - held.free) / 8;
+        (0..count).rev().for_each(|i| self.byte((held.bits >> (8 * i)) as u8));
+        self.held = Held { bits: 0, free: 64 };
+        self.out.truncate(self.at);
     }
 
     pub fn marker(&mut self, marker: u8) {
         self.align();
         self.out.extend_from_slice(&[0xFF, marker]);
+        self.at = self.out.len();
     }
 }
 
@@ -189,7 +227,9 @@ mod tests {
             let count = state >> 27 | (i % 2);
             // Often ones.
             let value = if state & 64 == 0 { u32::MAX } else { state } & ((1u64 << count) - 1) as u32;
-            bits.put(value, count);
+            let mut held = bits.begin();
+            bits.put(&mut held, value, count);
+            bits.end(held);
             plain.extend((0..count).rev().map(|b| value >> b & 1 != 0));
         }
         bits.align();

@@ -2,7 +2,6 @@
 
 use super::symbols::{Sink, Tables};
 use super::{Component, segments};
-use lic_kernels::jpeg::PLACES;
 use std::ops::{Range, RangeInclusive};
 
 /// Bits of a magnitude, and those of the value that follow its category (T.81, F.1.2.1).
@@ -116,37 +115,23 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn block(&mut self, sink: &mut impl Sink, c: &Component, at: usize, i: usize) {
         let (block, coded) = (&c.blocks[at], c.coded[at]);
-        let (mut next, end) = (*self.scan.spectrum.start() as u32, *self.scan.spectrum.end() as u32);
-        if next == 0 {
+        if !self.scan.progressive {
+            let change = block[0] as i32 - self.last[i];
+            self.last[i] = block[0] as i32;
+            return sink.block(c.codes, change, block, coded & !1);
+        }
+        let (first, end) = (*self.scan.spectrum.start() as u32, *self.scan.spectrum.end() as u32);
+        if first == 0 {
             let (size, low) = magnitude(block[0] as i32 - self.last[i]);
             self.last[i] = block[0] as i32;
-            sink.symbol(0, c.codes, size as u8, low, size);
-            next = 1;
+            return sink.symbol(0, c.codes, size as u8, low, size);
         }
-        if end == 0 {
-            return;
-        }
-        let mut left = coded & (u64::MAX << next) & (u64::MAX >> (63 - end));
+        let left = coded & (u64::MAX << first) & (u64::MAX >> (63 - end));
         if left != 0 {
             self.run.flush(sink);
         }
-        while left != 0 {
-            let at = left.trailing_zeros();
-            left &= left - 1;
-            let mut zeros = at - next;
-            next = at + 1;
-            while zeros > 15 {
-                sink.symbol(1, c.codes, 0xF0, 0, 0);
-                zeros -= 16;
-            }
-            sink.level(c.codes, zeros, block[PLACES[at as usize & 63] as usize & 63] as i32);
-        }
-        if next <= end {
-            if self.scan.progressive {
-                self.run.add(sink, c.codes);
-            } else {
-                sink.symbol(1, c.codes, 0, 0, 0);
-            }
+        if sink.levels(c.codes, block, left, first) <= end {
+            self.run.add(sink, c.codes);
         }
     }
 }

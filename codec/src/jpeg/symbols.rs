@@ -3,17 +3,39 @@
 use super::annex_k;
 use super::huffman::{Bits, Table};
 use super::scan::magnitude;
+use lic_kernels::jpeg::PLACES;
 
 /// What a walk gives its symbols to. `class` 0 is DC, 1 AC; `table` 0 luma, 1 chroma.
 pub trait Sink {
     fn symbol(&mut self, class: usize, table: usize, symbol: u8, extra: u32, extra_bits: u32);
     fn restart(&mut self, number: usize);
 
-    /// An AC level behind `run` zeros, at most 15.
+    /// AC levels of a block, those of `left` (bits in zigzag order), the first of which may be at `next`. Gives the place behind the last.
     #[inline(always)]
-    fn level(&mut self, table: usize, run: u32, value: i32) {
-        let (size, low) = magnitude(value);
-        self.symbol(1, table, (run << 4 | size) as u8, low, size);
+    fn levels(&mut self, table: usize, block: &[i16; 64], mut left: u64, mut next: u32) -> u32 {
+        while left != 0 {
+            let at = left.trailing_zeros();
+            left &= left - 1;
+            let mut run = at - next;
+            next = at + 1;
+            while run > 15 {
+                self.symbol(1, table, 0xF0, 0, 0);
+                run -= 16;
+            }
+            let (size, low) = magnitude(block[PLACES[at as usize & 63] as usize & 63] as i32);
+            self.symbol(1, table, (run << 4 | size) as u8, low, size);
+        }
+        next
+    }
+
+    /// A whole block: DC's change, all AC levels, and its end where the last is 0.
+    #[inline(always)]
+    fn block(&mut self, table: usize, change: i32, block: &[i16; 64], left: u64) {
+        let (size, low) = magnitude(change);
+        self.symbol(0, table, size as u8, low, size);
+        if self.levels(table, block, left, 1) < 64 {
+            self.symbol(1, table, 0, 0, 0);
+        }
     }
 }
 
@@ -51,14 +73,20 @@ impl Symbols {
             (*code, *bits) = (c.into(), n.into());
         }
         let mut bits = Bits::new(out);
-        for s in &self.kept {
-            if s & RESTART != 0 {
-                bits.marker(0xD0 + (s & 7) as u8);
-                continue;
+        for some in self.kept.chunks(64) {
+            let mut held = bits.begin();
+            for s in some {
+                if s & RESTART != 0 {
+                    bits.end(held);
+                    bits.marker(0xD0 + (s & 7) as u8);
+                    held = bits.begin();
+                    continue;
+                }
+                let (code, length) = codes[(s >> 18) as usize & 1023];
+                let more = s >> 14 & 15;
+                bits.put(&mut held, code << more | s & 0x3FFF, length + more);
             }
-            let (code, length) = codes[(s >> 18) as usize & 1023];
-            let more = s >> 14 & 15;
-            bits.put(code << more | s & 0x3FFF, length + more);
+            bits.end(held);
         }
         bits.align();
     }
@@ -80,26 +108,26 @@ impl Sink for Symbols {
 pub struct Writer<'a> {
     bits: Bits<'a>,
     tables: &'a Tables,
-    /// Code and further bits of a level from -NEAR to NEAR - 1 by table and run, and how many bits.
-    levels: Box<[[Near; 16]; 2]>,
+    /// By table, run and level from -NEAR to NEAR - 1: code and further bits, and in the lowest byte how many they are.
+    near: Box<[[[u32; 2 * NEAR]; 16]; 2]>,
 }
 
 const NEAR: usize = 32;
-type Near = [(u32, u32); 2 * NEAR];
 
 impl<'a> Writer<'a> {
     pub fn new(out: &'a mut Vec<u8>, tables: &'a Tables) -> Writer<'a> {
-        let mut levels = Box::new([[[(0, 0); 2 * NEAR]; 16]; 2]);
-        for (table, levels) in levels.iter_mut().enumerate() {
-            for (run, levels) in levels.iter_mut().enumerate() {
-                for (i, entry) in levels.iter_mut().enumerate().filter(|l| l.0 != NEAR) {
+        let mut near = Box::new([[[0; 2 * NEAR]; 16]; 2]);
+        for (table, near) in near.iter_mut().enumerate() {
+            for (run, near) in near.iter_mut().enumerate() {
+                for (i, entry) in near.iter_mut().enumerate().filter(|l| l.0 != NEAR) {
                     let (size, low) = magnitude(i as i32 - NEAR as i32);
                     let (code, length) = tables[1][table].code((run as u32 * 16 + size) as u8);
-                    *entry = ((code as u32) << size | low, length as u32 + size);
+                    // 16 bits and six at most.
+                    *entry = ((code as u32) << size | low) << 8 | (length as u32 + size);
                 }
             }
         }
-        Writer { bits: Bits::new(out), tables, levels }
+        Writer { bits: Bits::new(out), tables, near }
     }
 
     pub fn finish(mut self) {
@@ -111,19 +139,45 @@ impl Sink for Writer<'_> {
     #[inline(always)]
     fn symbol(&mut self, class: usize, table: usize, symbol: u8, extra: u32, extra_bits: u32) {
         let (code, length) = self.tables[class][table].code(symbol);
-        self.bits.put((code as u32) << extra_bits | extra, length as u32 + extra_bits);
+        let mut held = self.bits.begin();
+        self.bits.put(&mut held, (code as u32) << extra_bits | extra, length as u32 + extra_bits);
+        self.bits.end(held);
     }
 
     #[inline(always)]
-    fn level(&mut self, table: usize, run: u32, value: i32) {
-        let at = (value + NEAR as i32) as usize;
-        if at < 2 * NEAR {
-            let (code, bits) = self.levels[table][run as usize][at];
-            self.bits.put(code, bits);
-        } else {
-            let (size, low) = magnitude(value);
-            self.symbol(1, table, (run << 4 | size) as u8, low, size);
+    fn block(&mut self, table: usize, change: i32, block: &[i16; 64], mut left: u64) {
+        let (codes, near) = (&self.tables[1][table], &self.near[table]);
+        let mut held = self.bits.begin();
+        let (size, low) = magnitude(change);
+        let (code, length) = self.tables[0][table].code(size as u8);
+        self.bits.put(&mut held, (code as u32) << size | low, length as u32 + size);
+        let mut next = 1;
+        while left != 0 {
+            let at = left.trailing_zeros();
+            left &= left - 1;
+            let mut run = at - next;
+            next = at + 1;
+            while run > 15 {
+                let (code, length) = codes.code(0xF0);
+                self.bits.put(&mut held, code as u32, length as u32);
+                run -= 16;
+            }
+            let level = block[PLACES[at as usize & 63] as usize & 63] as i32;
+            let place = (level + NEAR as i32) as usize;
+            if place < 2 * NEAR {
+                let entry = near[run as usize & 15][place];
+                self.bits.put(&mut held, entry >> 8, entry & 255);
+            } else {
+                let (size, low) = magnitude(level);
+                let (code, length) = codes.code((run << 4 | size) as u8);
+                self.bits.put(&mut held, (code as u32) << size | low, length as u32 + size);
+            }
         }
+        if next < 64 {
+            let (code, length) = codes.code(0);
+            self.bits.put(&mut held, code as u32, length as u32);
+        }
+        self.bits.end(held);
     }
 
     fn restart(&mut self, number: usize) {

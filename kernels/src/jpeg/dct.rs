@@ -58,6 +58,10 @@ pub(super) mod private {
         /// The processor has AVX2, and there are eight samples.
         #[cfg(target_arch = "x86_64")]
         unsafe fn eight(from: *const Self) -> std::arch::x86_64::__m256;
+        /// # Safety
+        /// The processor has AVX-512 F, and there are sixteen samples.
+        #[cfg(target_arch = "x86_64")]
+        unsafe fn sixteen(from: *const Self) -> std::arch::x86_64::__m512;
     }
 }
 
@@ -77,6 +81,17 @@ impl private::Load for u8 {
             _mm256_sub_ps(samples, _mm256_set1_ps(128.0))
         }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn sixteen(from: *const u8) -> std::arch::x86_64::__m512 {
+        use std::arch::x86_64::*;
+        // SAFETY: the caller's; no alignment is asked for.
+        unsafe {
+            let samples = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(from as *const __m128i)));
+            _mm512_sub_ps(samples, _mm512_set1_ps(128.0))
+        }
+    }
 }
 
 impl private::Load for f32 {
@@ -91,6 +106,13 @@ impl private::Load for f32 {
         // SAFETY: the caller's; no alignment is asked for.
         unsafe { std::arch::x86_64::_mm256_loadu_ps(from) }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn sixteen(from: *const f32) -> std::arch::x86_64::__m512 {
+        // SAFETY: the caller's; no alignment is asked for.
+        unsafe { std::arch::x86_64::_mm512_loadu_ps(from) }
+    }
 }
 
 /// A row of blocks out of eight lines of `lines`, `stride` samples apart. `coded`: of each block a bit for each level that is not 0, in
@@ -98,6 +120,10 @@ impl private::Load for f32 {
 pub fn blocks<S: Sample>(level: Level, lines: &[S], stride: usize, quantiser: &Quantiser, out: &mut [[i16; 64]], coded: &mut [u64]) {
     assert!(out.len() == coded.len() && 8 * out.len() <= stride && lines.len() >= 8 * stride);
     match level {
+        // SAFETY: Level::available() and best() give this level only where the processor has AVX-512 F and BW; VL is asked for, and sizes
+        // were checked.
+        #[cfg(target_arch = "x86_64")]
+        Level::Vnni if crate::lite::wide() => unsafe { super::x86::blocks_wide(lines, stride, quantiser, out, coded) },
         // SAFETY: Level::available() and best() give these levels only where the processor has AVX2; sizes were checked.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 | Level::AvxVnni | Level::Vnni => unsafe { super::x86::blocks(lines, stride, quantiser, out, coded) },
