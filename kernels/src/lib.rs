@@ -2,6 +2,7 @@
 //! computed, the SIMD twins beside it compute the same bits, and the tests compare them on random input.
 
 pub mod depthwise;
+pub mod jpeg;
 pub mod level;
 pub mod linear;
 #[cfg(target_arch = "aarch64")]

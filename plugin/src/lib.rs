@@ -8,6 +8,7 @@ mod foreign;
 pub mod frame_meta;
 mod licdec;
 mod licenc;
+mod licjpegdec;
 mod licparse;
 mod lictojpeg;
 mod network;
@@ -23,6 +24,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     licdec::register(plugin)?;
     licparse::register(plugin)?;
     lictojpeg::register(plugin)?;
+    licjpegdec::register(plugin)?;
     zenohsink::register(plugin)?;
     zenohsrc::register(plugin)?;
     ros2sink::register(plugin)?;

@@ -1,166 +1,137 @@
-//! Quantised coefficients -> scans (T.81, F.1 and G.1). Each scan is walked twice: once to count symbols, once to write them.
+//! Quantised coefficients -> symbols of scans (T.81, F.1 and G.1).
 
-use super::huffman::{Bits, Table};
-use super::{Component, Options, annex_k, segments};
-use std::ops::RangeInclusive;
+use super::symbols::{Sink, Tables};
+use super::{Component, segments};
+use std::ops::{Range, RangeInclusive};
 
-/// What a walk gives its symbols to. `class` 0 is DC, 1 AC; `table` 0 luma, 1 chroma.
-trait Sink {
-    fn symbol(&mut self, class: usize, table: usize, symbol: u8, extra: u32, extra_bits: u32);
-    fn restart(&mut self, number: usize);
+/// Bits of a magnitude, and those of the value that follow its category (T.81, F.1.2.1).
+#[inline(always)]
+pub fn magnitude(value: i32) -> (u32, u32) {
+    let size = 32 - value.unsigned_abs().leading_zeros();
+    let low = (value + (value >> 31)) as u32;
+    (size, low & ((1 << size) - 1))
 }
 
-struct Count(Box<[[[u32; 256]; 2]; 2]>);
-
-impl Sink for Count {
-    fn symbol(&mut self, class: usize, table: usize, symbol: u8, _: u32, _: u32) {
-        self.0[class][table][symbol as usize] += 1;
-    }
-
-    fn restart(&mut self, _: usize) {}
-}
-
-struct Write<'a> {
-    bits: Bits<'a>,
-    tables: &'a [[Table; 2]; 2],
-}
-
-impl Sink for Write<'_> {
-    fn symbol(&mut self, class: usize, table: usize, symbol: u8, extra: u32, extra_bits: u32) {
-        let (code, length) = self.tables[class][table].code(symbol);
-        self.bits.put((code as u32) << extra_bits | extra, length as u32 + extra_bits);
-    }
-
-    fn restart(&mut self, number: usize) {
-        self.bits.marker(0xD0 + (number % 8) as u8);
-    }
-}
-
-/// A scan: its components and its coefficients in zigzag order.
-struct Scan<'a> {
-    components: Vec<(usize, &'a Component)>,
-    spectrum: RangeInclusive<u8>,
-    progressive: bool,
+/// A scan of some components.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Indices.
+    pub components: Vec<usize>,
+    /// Coefficients in zigzag order.
+    pub spectrum: RangeInclusive<u8>,
+    pub progressive: bool,
     /// MCUs between restart markers; 0 for none.
-    interval: usize,
+    pub interval: usize,
     /// MCUs of a line, and lines.
-    size: (usize, usize),
+    pub size: (usize, usize),
 }
 
-/// All scans of a picture of `size` MCUs.
-pub fn write(out: &mut Vec<u8>, components: &[Component], size: (usize, usize), options: &Options) {
-    let all = || components.iter().enumerate().collect::<Vec<_>>();
-    let progressive = options.progressive;
-    let mut scans = vec![(all(), if progressive { 0..=0 } else { 0..=63 })];
-    if progressive {
-        let parts = |range: RangeInclusive<u8>| all().into_iter().map(move |c| (vec![c], range.clone()));
-        scans.extend(parts(1..=5).chain(parts(6..=63)));
-    }
-    for (components, spectrum) in scans {
-        let size = match components[..] {
-            [(_, c)] => (c.columns, c.rows),
-            _ => size,
+impl Scan {
+    /// All of a picture of `size` MCUs at once, as in baseline files, or in parts.
+    pub fn all(components: &[Component], size: (usize, usize), progressive: bool, restart_rows: u16) -> Vec<Scan> {
+        let scan = |of: Vec<usize>, spectrum| {
+            let size = match of[..] {
+                [one] => (components[one].columns, components[one].rows),
+                _ => size,
+            };
+            let interval = (restart_rows as usize * size.0).min(65535);
+            Scan { components: of, spectrum, progressive, interval, size }
         };
-        let interval = (options.restart_rows as usize * size.0).min(65535);
-        let scan = Scan { components, spectrum, progressive, interval, size };
-        let tables = if options.optimise || progressive {
-            let mut count = Count(Box::new([[[0; 256]; 2]; 2]));
-            scan.walk(&mut count);
-            count.0.map(|class| class.map(|table| Table::optimal(&table)))
-        } else {
-            [annex_k::DC, annex_k::AC].map(|class| class.map(|t| Table::standard(&t)))
-        };
-        if interval > 0 {
-            segments::restart_interval(out, interval as u16);
+        let every = || 0..components.len();
+        if !progressive {
+            return vec![scan(every().collect(), 0..=63)];
         }
-        let classes = (progressive, *scan.spectrum.start());
-        let of = |class: usize| match classes {
+        let mut scans = vec![scan(every().collect(), 0..=0)];
+        for part in [1..=5, 6..=63] {
+            scans.extend(every().map(|c| scan(vec![c], part.clone())));
+        }
+        scans
+    }
+
+    /// Restart interval, Huffman codes and start of scan.
+    pub fn header(&self, out: &mut Vec<u8>, components: &[Component], tables: &Tables) {
+        if self.interval > 0 {
+            segments::restart_interval(out, self.interval as u16);
+        }
+        let of = |class: usize| match (self.progressive, *self.spectrum.start()) {
             (true, 0) => class == 0,
             (true, _) => class == 1,
             _ => true,
         };
+        let mine = || self.components.iter().map(|c| &components[*c]);
         for class in (0..2).filter(|c| of(*c)) {
-            for table in (0..2).filter(|t| scan.components.iter().any(|c| c.1.table == *t)) {
+            for table in (0..2).filter(|t| mine().any(|c| c.codes == *t)) {
                 segments::huffman(out, class, table, &tables[class][table]);
             }
         }
-        segments::scan(out, scan.components.iter().map(|c| (c.0, c.1.table)), &scan.spectrum);
-        let mut sink = Write { bits: Bits::new(out), tables: &tables };
-        scan.walk(&mut sink);
-        sink.bits.align();
+        segments::scan(out, mine().map(|c| (c.id, c.codes)), &self.spectrum);
     }
 }
 
-/// Bits of a magnitude, and those of the value that follow its category (T.81, F.1.2.1).
-fn magnitude(value: i32) -> (u32, u32) {
-    let size = 32 - value.unsigned_abs().leading_zeros();
-    let low = if value < 0 { value - 1 } else { value } as u32;
-    (size, low & ((1 << size) - 1))
+/// Where a walk over a scan is.
+pub struct Walk<'a> {
+    scan: &'a Scan,
+    last: [i32; 3],
+    run: EndOfBand,
+    mcu: usize,
 }
 
-impl Scan<'_> {
-    fn walk(&self, sink: &mut impl Sink) {
-        let mut last = [0i32; 3];
-        let mut run = EndOfBand::default();
-        let mut mcu = 0;
-        for y in 0..self.size.1 {
-            for x in 0..self.size.0 {
-                if self.interval > 0 && mcu > 0 && mcu % self.interval == 0 {
-                    run.flush(sink);
-                    sink.restart(mcu / self.interval - 1);
-                    last = [0; 3];
+impl<'a> Walk<'a> {
+    pub fn new(scan: &'a Scan) -> Walk<'a> {
+        Walk { scan, last: [0; 3], run: EndOfBand::default(), mcu: 0 }
+    }
+
+    /// Some rows of MCUs; the components' blocks begin with row `first` of the picture.
+    pub fn rows(&mut self, components: &[Component], first: usize, rows: Range<usize>, sink: &mut impl Sink) {
+        let interval = self.scan.interval;
+        for y in rows.start - first..rows.end - first {
+            for x in 0..self.scan.size.0 {
+                if interval > 0 && self.mcu > 0 && self.mcu.is_multiple_of(interval) {
+                    self.run.flush(sink);
+                    sink.restart(self.mcu / interval - 1);
+                    self.last = [0; 3];
                 }
-                mcu += 1;
-                if let [(i, c)] = self.components[..] {
-                    self.block(sink, c, &c.blocks[y * c.stride + x], &mut last[i], &mut run);
+                self.mcu += 1;
+                if let [i] = self.scan.components[..] {
+                    let c = &components[i];
+                    self.block(sink, c, y * c.stride + x, i);
                     continue;
                 }
-                for (i, c) in &self.components {
+                for (i, c) in components.iter().enumerate() {
                     for v in 0..c.v {
                         for h in 0..c.h {
-                            let at = (y * c.v + v) * c.stride + x * c.h + h;
-                            self.block(sink, c, &c.blocks[at], &mut last[*i], &mut run);
+                            self.block(sink, c, (y * c.v + v) * c.stride + x * c.h + h, i);
                         }
                     }
                 }
             }
         }
-        run.flush(sink);
     }
 
-    fn block(&self, sink: &mut impl Sink, c: &Component, block: &[i16; 64], last: &mut i32, run: &mut EndOfBand) {
-        let (mut first, end) = (*self.spectrum.start() as usize, *self.spectrum.end() as usize);
+    pub fn finish(mut self, sink: &mut impl Sink) {
+        self.run.flush(sink);
+    }
+
+    #[inline(always)]
+    fn block(&mut self, sink: &mut impl Sink, c: &Component, at: usize, i: usize) {
+        let (block, coded) = (&c.blocks[at], c.coded[at]);
+        if !self.scan.progressive {
+            let change = block[0] as i32 - self.last[i];
+            self.last[i] = block[0] as i32;
+            return sink.block(c.codes, change, block, coded & !1);
+        }
+        let (first, end) = (*self.scan.spectrum.start() as u32, *self.scan.spectrum.end() as u32);
         if first == 0 {
-            let (size, low) = magnitude(block[0] as i32 - *last);
-            *last = block[0] as i32;
-            sink.symbol(0, c.table, size as u8, low, size);
-            first = 1;
+            let (size, low) = magnitude(block[0] as i32 - self.last[i]);
+            self.last[i] = block[0] as i32;
+            return sink.symbol(0, c.codes, size as u8, low, size);
         }
-        if end == 0 {
-            return;
+        let left = coded & (u64::MAX << first) & (u64::MAX >> (63 - end));
+        if left != 0 {
+            self.run.flush(sink);
         }
-        // Bit i: coefficient i is coded.
-        let coded = (0..64).fold(0u64, |bits, i| bits | ((block[i] != 0) as u64) << i);
-        let mut left = coded & (u64::MAX << first) & (u64::MAX >> (63 - end));
-        let mut next = first;
-        while left != 0 {
-            let at = left.trailing_zeros() as usize;
-            left &= left - 1;
-            run.flush(sink);
-            let mut zeros = at - next;
-            next = at + 1;
-            while zeros > 15 {
-                sink.symbol(1, c.table, 0xF0, 0, 0);
-                zeros -= 16;
-            }
-            let (size, low) = magnitude(block[at] as i32);
-            sink.symbol(1, c.table, (zeros as u32 * 16 + size) as u8, low, size);
-        }
-        let zeros = end + 1 - next;
-        if zeros > 0 && self.progressive {
-            run.add(sink, c.table);
-        } else if zeros > 0 {
-            sink.symbol(1, c.table, 0, 0, 0);
+        if sink.levels(c.codes, block, left, first) <= end {
+            self.run.add(sink, c.codes);
         }
     }
 }
@@ -181,6 +152,7 @@ impl EndOfBand {
         }
     }
 
+    #[inline(always)]
     fn flush(&mut self, sink: &mut impl Sink) {
         if self.blocks > 0 {
             let size = 31 - self.blocks.leading_zeros();

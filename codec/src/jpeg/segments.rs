@@ -2,11 +2,16 @@
 
 use super::Component;
 use super::huffman::Table;
-use super::tables::Quantiser;
+use super::learned;
+use super::read::Own;
+use super::tables::Steps;
+use crate::error::Result;
 use std::ops::RangeInclusive;
 
 /// First bytes of our own segment, an APP9.
 pub const SEGMENT_NAME: &[u8; 4] = b"lic\0";
+/// Of its layout.
+pub const VERSION: u8 = 1;
 
 /// What a file says beside its picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,35 +40,42 @@ fn segment(out: &mut Vec<u8>, marker: u8, body: &[&[u8]]) {
     body.iter().for_each(|b| out.extend_from_slice(b));
 }
 
-/// Start of image, JFIF, EXIF, ICC and our own.
-pub fn start(out: &mut Vec<u8>, notes: &Notes) {
+/// Start of image, JFIF or Adobe's, EXIF, ICC and our own. `learned`: colour is, and `icc` says what it looks like.
+pub fn start(out: &mut Vec<u8>, notes: &Notes, learned: bool, icc: &[u8]) {
     out.extend_from_slice(&[0xFF, 0xD8]);
-    segment(out, 0xE0, &[b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0"]);
+    if !learned {
+        segment(out, 0xE0, &[b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0"]);
+    }
     if (2..=8).contains(&notes.orientation) {
         // One entry, Orientation, of one SHORT, in a big-endian TIFF.
         let tiff = b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0";
         segment(out, 0xE1, &[b"Exif\0\0", tiff, &[notes.orientation, 0, 0, 0, 0, 0, 0]]);
     }
-    let chunks = notes.icc.chunks(65519);
+    let chunks = icc.chunks(65519);
     let count = chunks.len();
     for (i, chunk) in (1..).zip(chunks) {
         segment(out, 0xE2, &[b"ICC_PROFILE\0", &[i, count as u8], chunk]);
     }
     let flags = notes.time.is_some() as u8 | (notes.concealed as u8) << 1;
     let time = notes.time.unwrap_or(0).to_be_bytes();
-    segment(out, 0xE9, &[SEGMENT_NAME, &[1, flags, 0, notes.step], &notes.number.to_be_bytes(), &time, &notes.pack]);
+    let parameters = if learned { &learned::parameters()[..] } else { &[] };
+    let fixed: &[u8] = &[VERSION, flags, learned as u8, notes.step];
+    segment(out, 0xE9, &[SEGMENT_NAME, fixed, &notes.number.to_be_bytes(), &time, &notes.pack, parameters]);
+    if learned {
+        // Version 100, no flags, transform 0: components are red, green and blue, as far as readers know.
+        segment(out, 0xEE, &[b"Adobe\0\x64\0\0\0\0\0"]);
+    }
 }
 
-pub fn quantisation(out: &mut Vec<u8>, quantisers: &[Quantiser]) {
-    for (i, q) in (0..).zip(quantisers) {
-        segment(out, 0xDB, &[&[i], &q.table]);
+pub fn quantisation(out: &mut Vec<u8>, steps: &[Steps]) {
+    for (i, s) in (0..).zip(steps) {
+        segment(out, 0xDB, &[&[i], &s.table]);
     }
 }
 
 pub fn frame(out: &mut Vec<u8>, width: usize, height: usize, progressive: bool, components: &[Component]) {
     let (w, h) = ((width as u16).to_be_bytes(), (height as u16).to_be_bytes());
-    let of = |(i, c): (u8, &Component)| [i, (c.h << 4 | c.v) as u8, c.table as u8];
-    let list: Vec<u8> = (1..).zip(components).flat_map(of).collect();
+    let list: Vec<u8> = components.iter().flat_map(|c| [c.id, (c.h << 4 | c.v) as u8, c.steps as u8]).collect();
     segment(out, if progressive { 0xC2 } else { 0xC0 }, &[&[8], &h, &w, &[components.len() as u8], &list]);
 }
 
@@ -76,9 +88,33 @@ pub fn huffman(out: &mut Vec<u8>, class: usize, table: usize, codes: &Table) {
     segment(out, 0xC4, &[&[(class << 4 | table) as u8], &codes.counts, &codes.symbols]);
 }
 
-/// `components`: index and tables of each.
-pub fn scan(out: &mut Vec<u8>, components: impl ExactSizeIterator<Item = (usize, usize)>, spectrum: &RangeInclusive<u8>) {
+/// `components`: number and codes of each.
+pub fn scan(out: &mut Vec<u8>, components: impl ExactSizeIterator<Item = (u8, usize)>, spectrum: &RangeInclusive<u8>) {
     let count = components.len() as u8;
-    let list: Vec<u8> = components.flat_map(|(i, table)| [i as u8 + 1, (table << 4 | table) as u8]).collect();
+    let list: Vec<u8> = components.flat_map(|(id, codes)| [id, (codes << 4 | codes) as u8]).collect();
     segment(out, 0xDA, &[&[count], &list, &[*spectrum.start(), *spectrum.end(), 0]]);
+}
+
+/// What lic's own segment says, if a file has one before its first scan; and whether the file ends with that scan's end or later.
+pub(super) fn own(file: &[u8]) -> Result<(Option<Own>, bool)> {
+    let mut rest = file.get(2..).unwrap_or(&[]);
+    let mut own = None;
+    // Markers may be preceded by any number of FF.
+    while let [0xFF, marker, after @ ..] = rest {
+        if *marker == 0xFF {
+            rest = &rest[1..];
+            continue;
+        }
+        let Some((length, _)) = after.split_first_chunk() else { break };
+        let length = u16::from_be_bytes(*length) as usize;
+        let Some(body) = after.get(2..length) else { break };
+        match marker {
+            0xE9 if body.starts_with(SEGMENT_NAME) && own.is_none() => own = Some(Own::parse(body)?),
+            // No byte of ones in coded data is followed by this one.
+            0xDA => return Ok((own, after.windows(2).rev().any(|w| w == [0xFF, 0xD9]))),
+            _ => (),
+        }
+        rest = &after[length..];
+    }
+    Ok((own, false))
 }

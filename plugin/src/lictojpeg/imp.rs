@@ -1,4 +1,5 @@
-use super::Subsampling;
+use super::Colour;
+use super::settings::{self, Settings};
 use crate::capture;
 use crate::stream::{self, KeyRequests, lock};
 use gst::glib;
@@ -7,25 +8,13 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::base_transform::GenerateOutputSuccess;
 use gst_base::subclass::prelude::*;
-use lic_codec::jpeg::{self, Notes, Options};
+use lic_codec::jpeg::{self, Notes};
 use lic_codec::{Decoder, Error, PictureMut, RawFormat, RawFrame, Runtime, StreamInfo, bitstream};
 use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
 static CAT: LazyLock<gst::DebugCategory> =
     LazyLock::new(|| gst::DebugCategory::new("lictojpeg", gst::DebugColorFlags::empty(), Some("lic to JPEG")));
-
-const DEFAULT_THREADS: u32 = 0;
-const DEFAULT_CONCEAL: bool = true;
-
-#[derive(Clone, Debug, Default)]
-struct Settings {
-    subsampling: Subsampling,
-    options: Options,
-    icc_profile: Option<String>,
-    threads: u32,
-    hide: bool,
-}
 
 struct State {
     decoder: Decoder,
@@ -53,92 +42,15 @@ impl ObjectSubclass for LicToJpeg {
 
 impl ObjectImpl for LicToJpeg {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let options = Options::default();
-            vec![
-                glib::ParamSpecEnum::builder_with_default("subsampling", Subsampling::default())
-                    .nick("Subsampling")
-                    .blurb("Chroma samples of the files")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("progressive")
-                    .nick("Progressive")
-                    .blurb("Progressive files: smaller, and slower to read")
-                    .default_value(options.progressive)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("optimise")
-                    .nick("Optimised Huffman tables")
-                    .blurb("Huffman codes made for each picture; false = those of the standard's Annex K. Progressive files always have their own")
-                    .default_value(options.optimise)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("restart-rows")
-                    .nick("Restart markers")
-                    .blurb("Rows of MCUs between restart markers (0 = none)")
-                    .maximum(1000)
-                    .default_value(options.restart_rows.into())
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("quality")
-                    .nick("Quality")
-                    .blurb("0 = tables and rounding that suit the quality of the stream; 1 to 100 = the standard's tables, scaled as libjpeg does")
-                    .maximum(100)
-                    .default_value(options.quality.into())
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecString::builder("icc-profile")
-                    .nick("ICC profile")
-                    .blurb("File with the ICC profile that goes into each picture (none by default)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb("Threads that decode a frame (0 = one per core)")
-                    .maximum(256)
-                    .default_value(DEFAULT_THREADS)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("conceal")
-                    .nick("Conceal losses")
-                    .blurb("Write frames of which something is damaged or missing as licdec shows them, with the buffer flag CORRUPTED (false = drop them)")
-                    .default_value(DEFAULT_CONCEAL)
-                    .mutable_playing()
-                    .build(),
-            ]
-        });
-        PROPERTIES.as_ref()
+        settings::properties()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        const TYPED: &str = "GObject checked the type";
-        let mut s = lock(&self.settings);
-        match pspec.name() {
-            "subsampling" => s.subsampling = value.get().expect(TYPED),
-            "progressive" => s.options.progressive = value.get().expect(TYPED),
-            "optimise" => s.options.optimise = value.get().expect(TYPED),
-            "restart-rows" => s.options.restart_rows = value.get::<u32>().expect(TYPED) as u16,
-            "quality" => s.options.quality = value.get::<u32>().expect(TYPED) as u8,
-            "icc-profile" => s.icc_profile = value.get().expect(TYPED),
-            "threads" => s.threads = value.get().expect(TYPED),
-            "conceal" => s.hide = !value.get::<bool>().expect(TYPED),
-            name => gst::error!(CAT, imp = self, "no property {name}"),
-        }
+        lock(&self.settings).set(pspec.name(), value);
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let s = lock(&self.settings);
-        match pspec.name() {
-            "subsampling" => s.subsampling.to_value(),
-            "progressive" => s.options.progressive.to_value(),
-            "optimise" => s.options.optimise.to_value(),
-            "restart-rows" => u32::from(s.options.restart_rows).to_value(),
-            "quality" => u32::from(s.options.quality).to_value(),
-            "icc-profile" => s.icc_profile.to_value(),
-            "threads" => s.threads.to_value(),
-            "conceal" => (!s.hide).to_value(),
-            _ => pspec.default_value().clone(),
-        }
+        lock(&self.settings).get(pspec)
     }
 }
 
@@ -185,6 +97,12 @@ impl BaseTransformImpl for LicToJpeg {
         // As many chunks as the format can count.
         if icc.len() > 255 * 65519 || !icc.is_empty() && icc.get(36..40) != Some(b"acsp") {
             return Err(gst::error_msg!(gst::ResourceError::Settings, ("icc-profile: that file holds no ICC profile")));
+        }
+        if !icc.is_empty() && settings.colour == Colour::Learned {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("icc-profile: files with colour=learned carry one of their own; set only one of the two")
+            ));
         }
         let decoder = Runtime::find().and_then(|r| Decoder::new(&r, settings.threads)).map_err(|e| stream::error_message(&e))?;
         *lock(&self.state) = Some(State { decoder, icc, stream: None, picture: Vec::new(), key_requests: KeyRequests::default() });
@@ -342,13 +260,7 @@ impl LicToJpeg {
             orientation: *lock(&self.orientation),
             icc: state.icc.clone(),
         };
-        let subsampling = match settings.subsampling {
-            Subsampling::Auto | Subsampling::Yuv420 => jpeg::Subsampling::Yuv420,
-            Subsampling::Yuv444 => jpeg::Subsampling::Yuv444,
-            Subsampling::Grey => jpeg::Subsampling::Grey,
-        };
-        let options = Options { subsampling, ..settings.options };
-        Ok((Some(jpeg::write(&picture, info.colour, &options, &notes)?), error))
+        Ok((Some(jpeg::write(&picture, info.colour, &settings.options(), &notes)?), error))
     }
 }
 

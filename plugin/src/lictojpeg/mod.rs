@@ -4,6 +4,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod settings;
 
 glib::wrapper! {
     pub struct LicToJpeg(ObjectSubclass<imp::LicToJpeg>) @extends gst_base::BaseTransform, gst::Element, gst::Object;
@@ -23,6 +24,18 @@ pub enum Subsampling {
     Yuv444,
     #[enum_value(name = "No chroma", nick = "grey")]
     Grey,
+}
+
+/// What `colour` may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstLicJpegColour")]
+pub enum Colour {
+    #[default]
+    #[enum_value(name = "YCbCr, right in every reader", nick = "standard")]
+    Standard,
+    #[enum_value(name = "Learned: better at equal bytes, for licjpegdec and readers that apply ICC profiles", nick = "learned")]
+    Learned,
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
