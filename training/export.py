@@ -43,23 +43,26 @@ class Graph:
         self.nodes.append(helper.make_node("Cast", [half], [full], to=TensorProto.FLOAT))
         return full
 
-    def scaled(self, w):
-        """A convolution's weights as int8: half the size."""
+    def scaled(self, w, inputs=False):
+        """A convolution's weights as int8: half the size. inputs: with a scale for each input as well, where those differ much."""
+        by_input = w.abs().amax((0, 2, 3), keepdim=True).sqrt() if inputs else None
+        w = w / by_input if inputs else w
         scale = w.abs().amax((1, 2, 3), keepdim=True) / 127
-        byte, cast, factor, full = (self.name() for _ in range(4))
-        self.weights += [
-            numpy_helper.from_array((w / scale).round().detach().numpy().astype(np.int8), byte),
-            numpy_helper.from_array(scale.detach().numpy().astype(np.float32), factor),
-        ]
-        self.nodes += [helper.make_node("Cast", [byte], [cast], to=TensorProto.FLOAT), helper.make_node("Mul", [cast, factor], [full])]
+        byte, full = self.name(), self.name()
+        self.weights.append(numpy_helper.from_array((w / scale).round().detach().numpy().astype(np.int8), byte))
+        self.nodes.append(helper.make_node("Cast", [byte], [full], to=TensorProto.FLOAT))
+        for factor in (scale, by_input)[: 1 + inputs]:
+            name, last, full = self.name(), full, self.name()
+            self.weights.append(numpy_helper.from_array(factor.detach().numpy().astype(np.float32), name))
+            self.nodes.append(helper.make_node("Mul", [last, name], [full]))
         return full
 
     def add(self, op, *inputs, **attrs):
         self.last, inputs = self.name(), [self.last, *inputs]
         self.nodes.append(helper.make_node(op, inputs, [self.last], **attrs))
 
-    def conv(self, c, bytes=False):
-        self.add("Conv", self.scaled(c.weight) if bytes else self.weight(c.weight), self.weight(c.bias), kernel_shape=list(c.kernel_size), strides=list(c.stride), pads=[c.padding[0]] * 4, group=c.groups)
+    def conv(self, c, bytes=False, inputs=False):
+        self.add("Conv", self.scaled(c.weight, inputs) if bytes else self.weight(c.weight), self.weight(c.bias), kernel_shape=list(c.kernel_size), strides=list(c.stride), pads=[c.padding[0]] * 4, group=c.groups)
 
     def block(self, b):
         skip = self.last

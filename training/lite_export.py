@@ -32,7 +32,7 @@ def main():
     out = Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
     g = Graph(net.M, bytes=True)
-    g.conv(net.dec0[0])
+    g.conv(net.dec0[0], bytes=True, inputs=True)
     g.add("DepthToSpace", blocksize=2, mode="CRD")
     for b in net.dec1:
         g.block(b)
