@@ -160,7 +160,7 @@ mod tests {
                 (0..3).for_each(|k| xyz[k] += v.clamp(0.0, 1.0) * real(part(16) + 4 * (3 * k + r)) * 65535.0 / 32768.0);
             }
             let mut want = sample;
-            lic_kernels::jpeg::colour::inverse(lic_kernels::Level::Scalar, &inverse, &mut want);
+            lic_kernels::jpeg::colour::inverse(lic_kernels::Level::Scalar, &inverse.table(), &mut want);
             let linear = want.map(|v| {
                 let v = v as f64 / 255.0;
                 if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }

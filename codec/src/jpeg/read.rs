@@ -57,7 +57,7 @@ pub fn read(file: &[u8], max_pixels: u64) -> Result<Picture> {
     }
     decoder.decode_into(&mut samples).map_err(|e| damaged(&e))?;
     if let Some(inverse) = inverse {
-        colour::inverse(Level::best(), inverse, &mut samples);
+        colour::inverse(Level::best(), &inverse.table(), &mut samples);
     }
     Ok(Picture { width, height, grey, samples, notes: own.map(|o| o.notes) })
 }

@@ -1,7 +1,8 @@
 //! Quantised coefficients -> symbols of scans (T.81, F.1 and G.1).
 
+use super::file::Component;
+use super::segments;
 use super::symbols::{Sink, Tables};
-use super::{Component, segments};
 use std::ops::{Range, RangeInclusive};
 
 /// Bits of a magnitude, and those of the value that follow its category (T.81, F.1.2.1).

@@ -1,6 +1,6 @@
 //! Marker segments (T.81, B.2), and what is said in them of a picture: docs/jpeg.md.
 
-use super::Component;
+use super::file::Component;
 use super::huffman::Table;
 use super::learned;
 use super::read::Own;

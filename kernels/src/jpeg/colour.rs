@@ -128,34 +128,50 @@ pub struct Inverse {
     pub offset: [f32; 3],
 }
 
-/// Interleaved samples of learned colour -> red, green and blue, in their place.
-pub fn inverse(level: Level, c: &Inverse, samples: &mut [u8]) {
-    #[inline(always)]
-    fn generic(c: &Inverse, samples: &mut [u8]) {
-        // Components apart in a few pixels at a time: the arithmetic between is then the compiler's to vectorise.
-        const SOME: usize = 64;
-        let mut u = [[0f32; SOME]; 3];
-        for samples in samples.chunks_mut(3 * SOME) {
-            for (at, p) in samples.chunks_exact(3).enumerate() {
-                (0..3).for_each(|i| u[i][at] = p[i] as f32 - 128.0);
-            }
-            for (u, knee) in u.iter_mut().zip(c.knee) {
-                u.iter_mut().for_each(|d| *d /= 1.0 - knee / 128.0 * d.abs());
-            }
-            let mut out = [[0u8; SOME]; 3];
-            for (i, out) in out.iter_mut().enumerate() {
-                let (m, offset) = (c.matrix[i], c.offset[i] + 0.5);
-                for at in 0..SOME {
-                    // To be cut off, not rounded: the half is in the offset.
-                    out[at] = (m[0] * u[0][at] + m[1] * u[1][at] + m[2] * u[2][at] + offset).clamp(0.0, 255.0) as i32 as u8;
+/// What each sample of each component adds to red, green and blue, in 1/65536; the fourth is 0.
+pub struct InverseTable(Box<[[[i32; 4]; 256]; 3]>);
+
+impl Inverse {
+    pub fn table(&self) -> InverseTable {
+        let mut table = Box::new([[[0; 4]; 256]; 3]);
+        for (c, table) in table.iter_mut().enumerate() {
+            for (sample, sums) in table.iter_mut().enumerate() {
+                let d = sample as f64 - 128.0;
+                let u = d / (1.0 - f64::from(self.knee[c]) / 128.0 * d.abs());
+                for i in 0..3 {
+                    // The offset, and the half that makes cutting off rounding, with the first component. No three sums leave 32 bits.
+                    let offset = if c == 0 { f64::from(self.offset[i]) + 0.5 } else { 0.0 };
+                    sums[i] = ((f64::from(self.matrix[i][c]) * u + offset) * 65536.0).round().clamp(-7e8, 7e8) as i32;
                 }
             }
-            for (at, p) in samples.chunks_exact_mut(3).enumerate() {
-                (0..3).for_each(|i| p[i] = out[i][at]);
+        }
+        InverseTable(table)
+    }
+}
+
+/// Interleaved samples of learned colour -> red, green and blue, in their place.
+pub fn inverse(level: Level, table: &InverseTable, samples: &mut [u8]) {
+    #[inline(always)]
+    fn generic(table: &InverseTable, samples: &mut [u8]) {
+        let [a, b, c] = &*table.0;
+        let sum = |p: &[u8]| -> [i32; 4] {
+            let (a, b, c) = (&a[p[0] as usize], &b[p[1] as usize], &c[p[2] as usize]);
+            std::array::from_fn(|i| a[i] + b[i] + c[i])
+        };
+        let mut fours = samples.chunks_exact_mut(12);
+        for p in &mut fours {
+            let sums = [sum(&p[0..3]), sum(&p[3..6]), sum(&p[6..9]), sum(&p[9..12])];
+            let out: [u8; 16] = std::array::from_fn(|i| (sums[i / 4][i % 4] >> 16).clamp(0, 255) as u8);
+            for i in 0..4 {
+                p[3 * i..3 * i + 3].copy_from_slice(&out[4 * i..4 * i + 3]);
             }
         }
+        for p in fours.into_remainder().chunks_exact_mut(3) {
+            let sums = sum(p);
+            (0..3).for_each(|i| p[i] = (sums[i] >> 16).clamp(0, 255) as u8);
+        }
     }
-    for_each_level!(level, generic(c: &Inverse, samples: &mut [u8]))
+    for_each_level!(level, generic(table: &InverseTable, samples: &mut [u8]))
 }
 
 #[cfg(test)]
@@ -186,7 +202,7 @@ mod tests {
         learned_yuv(level, &LEARNED, &to_rgb, (&y, [&double[0], &double[1]]), [d, e, f]);
         let mut back = rgb.clone();
         let c = Inverse { matrix: [[1.1, 0.2, 0.7], [1.0, -0.3, -0.6], [0.9, 0.8, 0.1]], knee: LEARNED.knee, offset: [128.0; 3] };
-        inverse(level, &c, &mut back);
+        inverse(level, &c.table(), &mut back);
         ([cb, cr, luma_out].concat(), double.concat(), values.concat(), back)
     }
 
@@ -228,7 +244,7 @@ mod tests {
         let [a, b, d] = &mut values;
         learned_rgb(Level::best(), &LEARNED, &rgb, [a, b, d]);
         let mut samples: Vec<u8> = (0..300).map(|i| (values[i % 3][i / 3] + 128.5) as u8).collect();
-        inverse(Level::best(), &c, &mut samples);
+        inverse(Level::best(), &c.table(), &mut samples);
         // Rounded samples, expanded.
         assert!(samples.iter().zip(&rgb).all(|(a, b)| a.abs_diff(*b) <= 2), "{samples:?} {rgb:?}");
     }

@@ -9,6 +9,10 @@ const SCALE: [f32; 8] = [1.0, 1.387_039_8, 1.306_563, 1.175_875_6, 1.0, 0.785_69
 pub(super) const HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
 pub(super) const ODD: [f32; 3] = [0.382_683_43, 0.541_196_1, 1.306_563];
 
+/// Added to a number within 2^22 of zero, it leaves the nearest whole number in the lowest bits: without a conversion, which no vector of
+/// SSE2 does as Rust wants it.
+const NEAREST: f32 = (3 << 22) as f32;
+
 /// How coefficients become levels: multiplied, shortened by the dead zone (less than 1/2), rounded to the nearest (of two, the even one).
 #[derive(Clone, Debug)]
 pub struct Quantiser {
@@ -138,7 +142,7 @@ fn scalar<S: Sample>(lines: &[S], stride: usize, quantiser: &Quantiser, out: &mu
         let mut mask = 0;
         for (at, out) in out.iter_mut().enumerate() {
             let v = v[at / 8][at % 8] * quantiser.factor[at];
-            let v = (v - quantiser.dead[at].copysign(v)).round_ties_even() as i32;
+            let v = (v - quantiser.dead[at].copysign(v) + NEAREST).to_bits().wrapping_sub(NEAREST.to_bits()) as i32;
             *out = v.clamp(-limit, limit) as i16;
             mask |= ((out.abs() >= quantiser.least[at]) as u64) << at;
         }
