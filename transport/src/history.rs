@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn where_many_are_lost_each_goes_out_twice() {
         let mut play = Play::new();
-        let mut twice = |play: &mut Play, lost: fn(u64) -> bool| {
+        let twice = |play: &mut Play, lost: fn(u64) -> bool| {
             let from = play.next;
             for n in from..from + 400 {
                 play.send(1);
