@@ -11,4 +11,5 @@ mod wire;
 
 mod attachments;
 mod frames;
+mod jpeg;
 mod packs;

@@ -1,4 +1,5 @@
-//! Damaged streams at the elements: licparse gives whole frames or nothing, licdec and lictojpeg go on with the next key frame, and none panics.
+//! Damaged streams at the elements: licparse gives whole frames or nothing, licdec and lictojpeg go on with the next key frame,
+//! licjpegdec with the next file, and none panics.
 
 mod common;
 #[path = "../../codec/tests/common/mutate.rs"]
@@ -243,4 +244,48 @@ fn lictojpeg_goes_on_with_a_key_frame() {
 #[ignore = "minutes; make soak"]
 fn lictojpeg_goes_on_with_a_key_frame_for_long() {
     transcode_mutants(10_000, 3000);
+}
+
+fn read_mutants(rounds: u32, seed: u64) {
+    println!("seed {seed}");
+    init();
+    let of = |properties: &str| -> Vec<Vec<u8>> {
+        coded(&format!("licenc ! lictojpeg {properties}"), W, H, 0..3).frames.iter().map(bytes).collect()
+    };
+    let files = [of("colour=learned"), of("colour=learned progressive=true"), of("quality=80 restart-rows=1")].concat();
+    let mut r = Random(seed);
+    let mut d = Harness::new("licjpegdec");
+    let bus = watch(&d.element().unwrap());
+    d.play();
+    d.set_src_caps_str("image/jpeg,framerate=30/1");
+    d.push(gst::Buffer::from_mut_slice(files[0].clone())).unwrap();
+    pull_all(&mut d);
+    let mut pictures = 0;
+    for _ in 0..rounds {
+        let about = format!("state {:#x}", r.0);
+        let mut file = files[r.next(files.len())].clone();
+        let other = &files[r.next(files.len())];
+        for _ in 0..1 + r.next(3) {
+            let within = 0..file.len().max(1);
+            change(&mut r, &mut file, within, other);
+        }
+        assert!(d.push(gst::Buffer::from_mut_slice(file)).is_ok(), "{:?}; {about}", message(&bus));
+        pictures += pull_all(&mut d).len();
+        // And the next one whole.
+        d.push(gst::Buffer::from_mut_slice(other.clone())).unwrap();
+        assert_eq!(pull_all(&mut d).len(), 1, "no picture of a whole file; {about}");
+        no_panic(&bus, &about);
+    }
+    println!("{rounds} mutants, {pictures} pictures");
+}
+
+#[test]
+fn licjpegdec_goes_on_with_the_next_file() {
+    read_mutants(2_000, 4);
+}
+
+#[test]
+#[ignore = "minutes; make soak"]
+fn licjpegdec_goes_on_with_the_next_file_for_long() {
+    read_mutants(100_000, 4000);
 }

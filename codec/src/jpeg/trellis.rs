@@ -4,23 +4,29 @@
 use super::tables::Steps;
 use lic_kernels::jpeg::PLACES;
 
-/// Bits of each AC symbol, those that follow it included.
-pub struct Rates([f32; 256]);
+/// Bits of each symbol, those that follow it included; and of the cheapest AC symbol of each size.
+pub struct Rates([f32; 256], [f32; 16]);
 
 impl Rates {
     /// Of codes to be made for symbols that occur about so often.
     pub fn expected(count: &[u32; 256]) -> Rates {
         let total = count.iter().sum::<u32>() as f32 + 256.0;
         // What does not occur yet may: no code is longer than 16 bits.
-        Rates(std::array::from_fn(|s| (total / (count[s] as f32 + 1.0)).log2().clamp(1.0, 16.0) + (s % 16) as f32))
+        Rates::new(|s| (total / (count[s] as f32 + 1.0)).log2().clamp(1.0, 16.0) + (s % 16) as f32)
     }
 
     /// Of known codes.
     pub fn known(length: impl Fn(u8) -> u8) -> Rates {
-        Rates(std::array::from_fn(|s| match length(s as u8) {
+        Rates::new(|s| match length(s as u8) {
             0 => f32::INFINITY,
             n => n as f32 + (s % 16) as f32,
-        }))
+        })
+    }
+
+    fn new(bits: impl FnMut(usize) -> f32) -> Rates {
+        let bits = std::array::from_fn(bits);
+        let cheapest = std::array::from_fn(|size| (0..16).map(|run| bits[16 * run + size]).fold(f32::INFINITY, f32::min));
+        Rates(bits, cheapest)
     }
 }
 
@@ -38,9 +44,9 @@ pub struct Search {
 struct Node {
     place: usize,
     level: i16,
+    /// Cost of the path, less the distortion of all candidates up to here, were they 0; and the least of that among the nodes so far.
     cost: f32,
-    /// Distortion of all candidates up to it, were they 0.
-    zeros: f32,
+    least: f32,
     /// Index of the node before; 0 is the start.
     before: usize,
 }
@@ -66,7 +72,7 @@ impl Search {
     pub fn block(&self, coefficients: &[i16; 64], candidates: u64, rates: &Rates, nodes: &mut Nodes) -> ([i16; 64], u64) {
         let nodes = &mut nodes.0;
         let mut count = 1;
-        // Distortion of all candidates so far, were they 0; a node has it up to and with its own.
+        // Distortion of all candidates so far, were they 0.
         let mut zeros = 0f32;
         let mut left = candidates & !1;
         while left != 0 {
@@ -82,27 +88,33 @@ impl Search {
                 }
                 let size = 32 - level.leading_zeros() as usize;
                 let own = self.weight[i] * (magnitude - level as f32).powi(2) + zeros;
-                for (before, node) in nodes[..count].iter().enumerate() {
+                // The nearest first: soon no node before can be better, whatever its run costs.
+                let bound = own + self.lambda * rates.1[size];
+                for (before, node) in nodes[..count].iter().enumerate().rev() {
+                    if node.least + bound >= best.cost {
+                        break;
+                    }
                     let run = i - node.place - 1;
                     let mut bits = rates.0[run % 16 * 16 + size];
                     if run > 15 {
                         bits += (run / 16) as f32 * rates.0[0xF0];
                     }
-                    let cost = node.cost - node.zeros + own + self.lambda * bits;
+                    let cost = node.cost + own + self.lambda * bits;
                     if cost < best.cost {
-                        best = Node { place: i, level: level as i16, cost, before, zeros: 0.0 };
+                        best = Node { place: i, level: level as i16, cost, least: 0.0, before };
                     }
                 }
             }
             zeros += self.weight[i] * magnitude * magnitude;
             if best.cost < f32::INFINITY {
                 best.level *= if v < 0.0 { -1 } else { 1 };
-                best.zeros = zeros;
+                best.cost -= zeros;
+                best.least = best.cost.min(nodes[count - 1].least);
                 nodes[count] = best;
                 count += 1;
             }
         }
-        let end = |n: &Node| n.cost - n.zeros + if n.place < 63 { self.lambda * rates.0[0] } else { 0.0 };
+        let end = |n: &Node| n.cost + if n.place < 63 { self.lambda * rates.0[0] } else { 0.0 };
         let (mut at, _) = nodes[..count].iter().enumerate().min_by(|a, b| end(a.1).total_cmp(&end(b.1))).expect("a start");
         let (mut out, mut coded) = ([0; 64], 0);
         while at > 0 {

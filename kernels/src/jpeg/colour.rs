@@ -138,10 +138,10 @@ impl Inverse {
             for (sample, sums) in table.iter_mut().enumerate() {
                 let d = sample as f64 - 128.0;
                 let u = d / (1.0 - f64::from(self.knee[c]) / 128.0 * d.abs());
-                for i in 0..3 {
+                for (i, sum) in sums.iter_mut().enumerate().take(3) {
                     // The offset, and the half that makes cutting off rounding, with the first component. No three sums leave 32 bits.
                     let offset = if c == 0 { f64::from(self.offset[i]) + 0.5 } else { 0.0 };
-                    sums[i] = ((f64::from(self.matrix[i][c]) * u + offset) * 65536.0).round().clamp(-7e8, 7e8) as i32;
+                    *sum = ((f64::from(self.matrix[i][c]) * u + offset) * 65536.0).round().clamp(-7e8, 7e8) as i32;
                 }
             }
         }
