@@ -26,8 +26,8 @@ pub fn properties() -> &'static [glib::ParamSpec] {
             glib::ParamSpecEnum::builder_with_default("colour", Colour::default())
                 .nick("Colour")
                 .blurb(
-                    "What the files' components are. learned: from about a bit a pixel on up to 2 dB better (RGB) than YCbCr 4:4:4 at equal bytes; \
-                     needs licjpegdec, lic's library or a reader that applies ICC profiles, and is not subsampled",
+                    "What the files' components are. learned: SEAOTTER's colour pair, not subsampled, for licjpegdec, lic's library and readers that apply \
+                     ICC profiles. It pays from sources with all their chroma; from streams standard files are smaller",
                 )
                 .mutable_ready()
                 .build(),
