@@ -1,6 +1,6 @@
 //! Twins of [`blocks`](super::blocks): a vector is eight columns of a block in AVX2, of two blocks in AVX-512.
 
-use super::dct::{HALF, ODD, Quantiser, Sample};
+use super::dct::{HALF, ODD, Quantiser, Sample, butterflies};
 use super::zigzag;
 use std::arch::x86_64::*;
 
@@ -43,26 +43,14 @@ pub unsafe fn blocks<S: Sample>(lines: &[S], stride: usize, q: &Quantiser, out: 
     }
 }
 
-/// As in dct.rs, operation by operation.
+/// As in dct.rs.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn pass(v: &mut [__m256; 8]) {
     let add = |a, b| _mm256_add_ps(a, b);
     let sub = |a, b| _mm256_sub_ps(a, b);
     let mul = |a, k| _mm256_mul_ps(a, _mm256_set1_ps(k));
-    let (s0, s1, s2, s3) = (add(v[0], v[7]), add(v[1], v[6]), add(v[2], v[5]), add(v[3], v[4]));
-    let (d0, d1, d2, d3) = (sub(v[0], v[7]), sub(v[1], v[6]), sub(v[2], v[5]), sub(v[3], v[4]));
-
-    let (e0, e1, e2, e3) = (add(s0, s3), add(s1, s2), sub(s1, s2), sub(s0, s3));
-    let z = mul(add(e2, e3), HALF);
-    (v[0], v[4], v[2], v[6]) = (add(e0, e1), sub(e0, e1), add(e3, z), sub(e3, z));
-
-    let (o0, o1, o2) = (add(d3, d2), add(d2, d1), add(d1, d0));
-    let z5 = mul(sub(o0, o2), ODD[0]);
-    let (z2, z4) = (add(mul(o0, ODD[1]), z5), add(mul(o2, ODD[2]), z5));
-    let z3 = mul(o1, HALF);
-    let (z11, z13) = (add(d0, z3), sub(d0, z3));
-    (v[5], v[3], v[1], v[7]) = (add(z13, z2), sub(z13, z2), add(z11, z4), sub(z11, z4));
+    butterflies!(v, add, sub, mul);
 }
 
 #[target_feature(enable = "avx2")]
@@ -138,19 +126,7 @@ fn pass_pair(v: &mut [__m512; 8]) {
     let add = |a, b| _mm512_add_ps(a, b);
     let sub = |a, b| _mm512_sub_ps(a, b);
     let mul = |a, k| _mm512_mul_ps(a, _mm512_set1_ps(k));
-    let (s0, s1, s2, s3) = (add(v[0], v[7]), add(v[1], v[6]), add(v[2], v[5]), add(v[3], v[4]));
-    let (d0, d1, d2, d3) = (sub(v[0], v[7]), sub(v[1], v[6]), sub(v[2], v[5]), sub(v[3], v[4]));
-
-    let (e0, e1, e2, e3) = (add(s0, s3), add(s1, s2), sub(s1, s2), sub(s0, s3));
-    let z = mul(add(e2, e3), HALF);
-    (v[0], v[4], v[2], v[6]) = (add(e0, e1), sub(e0, e1), add(e3, z), sub(e3, z));
-
-    let (o0, o1, o2) = (add(d3, d2), add(d2, d1), add(d1, d0));
-    let z5 = mul(sub(o0, o2), ODD[0]);
-    let (z2, z4) = (add(mul(o0, ODD[1]), z5), add(mul(o2, ODD[2]), z5));
-    let z3 = mul(o1, HALF);
-    let (z11, z13) = (add(d0, z3), sub(d0, z3));
-    (v[5], v[3], v[1], v[7]) = (add(z13, z2), sub(z13, z2), add(z11, z4), sub(z11, z4));
+    butterflies!(v, add, sub, mul);
 }
 
 /// Each half transposed; of the result the quarters are the first halves of both blocks' rows, then the second ones.
