@@ -20,7 +20,7 @@ from model import KNOTS, Autoencoder, InterPrior, MotionPrior, knots, pack, ste_
 from motion import LUMA, compensate, phases, search, spread
 from quant import fixed, half_up, set_quantised
 from sequences import Clips, choose, quantise
-from train import RUNS, bf16, descend, read
+from train import RUNS, bf16, descend, read, start_on
 
 MARGIN = 16  # samples: beyond what `reach` allows, with the ramp of overlapped blocks
 PRICED = 2  # frames at a sequence's end whose bits are the loss
@@ -176,9 +176,7 @@ def main():
     cfg = tomllib.loads(Path(a.config).read_text())
     c, run = cfg["stage_" + a.stage.replace("-", "_")], RUNS / "runs" / cfg["name"]
     minutes = a.minutes or c["minutes"]
-    torch.set_num_threads(c["threads"])
-    torch.manual_seed(c["seed"])
-    random.seed(c["seed"])
+    start_on("cpu", c["seed"], c["threads"])
     ae, net = Autoencoder(**cfg["autoencoder"]), MotionPrior(**cfg["motion"])
     checkpoint, start = run / f"{a.stage}.pt", {}
     resumed = checkpoint.exists() and not (a.validate and a.init)

@@ -8,7 +8,6 @@ temporal.py CONFIG STAGE [--minutes N] [--init WEIGHTS] [--steps N]
 Resumes from the run folder; b and c-intra start from stage a's result, c-inter from b's, unless --init says otherwise.
 """
 import argparse
-import random
 import tomllib
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from model import KNOTS, Autoencoder, InterPrior, IntraPrior, laplace_bits, pack, ste_round
 from quant import activation, set_quantised
 from sequences import Clips, chain, choose
-from train import RUNS, bf16, descend, distortion, lambdas, pictures, read
+from train import RUNS, bf16, descend, distortion, lambdas, pictures, read, start_on
 
 FRAMES = 4
 START = {"b": "a.pt", "c-intra": "a.pt", "c-inter": "b.pt"}
@@ -69,9 +68,7 @@ def main():
     cfg = tomllib.loads(Path(a.config).read_text())
     c, run = cfg["stage_" + a.stage.replace("-", "_")], RUNS / "runs" / cfg["name"]
     minutes = a.minutes or c["minutes"]
-    torch.set_num_threads(c["threads"])
-    torch.manual_seed(c["seed"])
-    random.seed(c["seed"])
+    start_on("cpu", c["seed"], c["threads"])
     ae, intra, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), InterPrior(**cfg["inter"])
     checkpoint = run / f"{a.stage}.pt"
     start = read(checkpoint if checkpoint.exists() else a.init or run / START[a.stage])

@@ -24,9 +24,10 @@ def start_on(device, seed, threads):
     """Everything that follows computes there; cuda: one GPU, its data in its memory."""
     torch.set_num_threads(threads)
     torch.set_default_device(device)
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
+    if device != "cpu":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
     torch.manual_seed(seed)
     random.seed(seed)
 

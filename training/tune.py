@@ -37,27 +37,35 @@ def curve(a, pack, yuv, w, h, extra):
     return np.array(out).T
 
 
+def sources(folder, stills, count, frames, tmp):
+    """Files of the folder as raw I420 in tmp: (path, width, height)."""
+    files = sorted(folder.iterdir())
+    for i, f in enumerate(files[:: max(1, len(files) // count)][:count]):
+        w, h = (v // 8 * 8 for v in size(f))
+        vf = f"crop={w}:{h}:0:0" + (",scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd" if stills else "")
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", f, "-vf", vf, "-fps_mode", "passthrough", "-frames:v", "1" if stills else str(frames), "-pix_fmt", "yuv420p", "-f", "rawvideo", f"{tmp}/{i}.yuv"], check=True)
+        yield f.name, (f"{tmp}/{i}.yuv", w, h)
+
+
+def bd_rates(before, after):
+    """Of two curves, in percent: Y, YUV 6:1:1."""
+    return [bjontegaard.bd_rate(before[0], before[i], after[0], after[i], method="pchip", require_matching_points=False, min_overlap=0) for i in (1, 2)]
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("pack"), ap.add_argument("data"), ap.add_argument("kind", choices=["pictures", "clips"]), ap.add_argument("lambdas", nargs="+")
     ap.add_argument("--program", default="yuv"), ap.add_argument("--files", type=int, default=8), ap.add_argument("--frames", type=int, default=24)
     a = ap.parse_args()
     stills = a.kind == "pictures"
-    files = sorted((Path(a.data) / ("val_images" if stills else "val_video")).iterdir())
-    files = files[:: max(1, len(files) // a.files)][: a.files]
     with tempfile.TemporaryDirectory() as tmp:
-        clips = []
-        for i, f in enumerate(files):
-            w, h = (v // 8 * 8 for v in size(f))
-            vf = f"crop={w}:{h}:0:0" + (",scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd" if stills else "")
-            subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", f, "-vf", vf, "-fps_mode", "passthrough", "-frames:v", "1" if stills else str(a.frames), "-pix_fmt", "yuv420p", "-f", "rawvideo", f"{tmp}/{i}.yuv"], check=True)
-            clips.append((f"{tmp}/{i}.yuv", w, h))
+        clips = [c for _, c in sources(Path(a.data) / ("val_images" if stills else "val_video"), stills, a.files, a.frames, tmp)]
         row = 0 if stills else 1
         base = None
         for lam in ["plain", *a.lambdas]:
             pack = Path(tmp) / f"pack-{lam}".replace(":", "-")
             pack.mkdir()
-            for n in ("model.toml", "analysis.onnx", "synthesis.onnx"):
+            for n in ("model.toml", "analysis.onnx", "synthesis.onnx", "networks.safetensors"):
                 (pack / n).symlink_to(Path(a.pack).resolve() / n)
             t = load_file(Path(a.pack) / "prior.safetensors")
             if lam != "plain":
@@ -67,10 +75,10 @@ def main():
             extra = ["rdo=0"] if lam == "plain" else []
             now = [curve(a, str(pack), *c, [*extra, "gop=32"]) for c in clips]
             base = base or now
-            bd = [[bjontegaard.bd_rate(b[0], b[i], n[0], n[i], method="pchip", require_matching_points=False, min_overlap=0) for b, n in zip(base, now)] for i in (1, 2)]
+            bd = np.mean([bd_rates(b, n) for b, n in zip(base, now)], 0)
             # How rate and quality move at each quality, for strengths that depend on the step.
             move = np.mean([[np.log2(n[0] / b[0]), n[2] - b[2]] for b, n in zip(base, now)], 0)
-            print(f"{lam:>12}: Y {np.mean(bd[0]):+.2f}%  YUV {np.mean(bd[1]):+.2f}%   " + "  ".join(f"q{q} {r:+.3f} oct {d:+.2f} dB" for q, r, d in zip(QUALITIES, *move)), flush=True)
+            print(f"{lam:>12}: Y {bd[0]:+.2f}%  YUV {bd[1]:+.2f}%   " + "  ".join(f"q{q} {r:+.3f} oct {d:+.2f} dB" for q, r, d in zip(QUALITIES, *move)), flush=True)
 
 
 if __name__ == "__main__":
