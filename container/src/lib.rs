@@ -1,0 +1,1 @@
+//! lic streams in files.
