@@ -33,9 +33,15 @@ def read(path, device="cpu"):
     return state
 
 
+def rounded(tensor):
+    """fp16 with 7 bits of mantissa: half a unit is 0.4%, as much as the priors' int8 rounds away. Saves a fifth of the file."""
+    bits = tensor.half().numpy().view(np.uint16).astype(np.uint32)
+    return torch.from_numpy(((bits + 4 >> 3) << 3).astype(np.uint16).view(np.float16))
+
+
 def write(path, state, pack):
     """All networks as fp16, for a later training to start from; the autoencoder's convolutions stay in the pack's files."""
-    half = {key: {k: v.half() for k, v in net.items()} for key, net in state.items()}
+    half = {key: {k: v.half() if key == "ae" else rounded(v.cpu()) for k, v in net.items()} for key, net in state.items()}
     layout = {file: [(k, list(half["ae"][k].shape)) for k in names(half["ae"], file)] for file in HALVES}
     for file, shapes in layout.items():
         for name, _ in shapes:
