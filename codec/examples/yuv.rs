@@ -1,7 +1,7 @@
 //! Raw I420 file -> .lic file -> raw I420 file, with the library alone.
 //!
 //! ```text
-//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [roi=x,y,w,h,delta_qp]... [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base] [trip=0]
+//! yuv encode WIDTH HEIGHT IN.yuv OUT.lic [quality=50] [bitrate=0] [cap=0] [roi=x,y,w,h,delta_qp]... [gop=32] [refresh=0] [fps=30] [inter=auto|none|latent|motion] [rdo=1] [fixed=0] [slices=0] [threads=0] [model=base] [effort=default|max] [trip=0]
 //!     trip: frames refer to none that are newer than so many frames, as where the network loses some
 //! yuv decode IN.lic OUT.yuv [threads=0] [skip=0]      skip: joins the stream after so many frames
 //! yuv dump IN.lic OUT.bin       latents: a frame is 7 u32 (bytes, key, step, slices of kind none, columns, rows, channels), i32 values, u8 skip map
@@ -10,7 +10,8 @@
 //! ```
 
 use lic_codec::{
-    Colour, Decoder, Encoder, FrameParams, Inter, Pack, PictureMut, RawFormat, RawFrame, Region, Runtime, Settings, StreamInfo, bitstream,
+    Colour, Decoder, Effort, Encoder, FrameParams, Inter, Pack, PictureMut, RawFormat, RawFrame, Region, Runtime, Settings, StreamInfo,
+    bitstream,
 };
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -64,6 +65,7 @@ fn encode(width: u32, height: u32, from: &str, to: &str, args: &[String]) -> Res
         },
         rdo: option(args, "rdo", 1)? != 0,
         fixed_step: option(args, "fixed", 0)? != 0,
+        effort: if option(args, "effort", String::new())? == "max" { Effort::Max } else { Effort::Default },
     };
     let params = FrameParams { regions: regions(args)?, ..FrameParams::default() };
     let mut encoder = Encoder::new(pack, &runtime, info, settings)?;

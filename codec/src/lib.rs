@@ -26,7 +26,7 @@ mod threads;
 
 pub use decoder::{Decoded, Decoder, LatentsView, Shares};
 pub use device::Device;
-pub use encoder::{Encoder, FrameParams, Inter, Packet, Region, Settings};
+pub use encoder::{Effort, Encoder, FrameParams, Inter, Packet, Region, Settings};
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};
 pub use info::{Colour, StreamInfo};

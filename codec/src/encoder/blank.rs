@@ -35,7 +35,8 @@ impl Job<'_> {
     pub fn copy_motion(&self, p: &MotionPrior, tracks: &Tracks, copy_error: &[f32], distance: u8) -> Coded {
         let n = self.walk.shape.positions();
         let copies = vec![Block { mode: Mode::Copy, ..Block::default() }; n];
-        let moved = Moved { vectors: &vec![Quarters::default(); n], base: &[], copy_error, candidates: &vec![false; n] };
+        let moved =
+            Moved { vectors: &vec![Quarters::default(); n], base: &[], copy_error, candidates: &vec![false; n], not_worth_again: 1.0 };
         let (latents, io) = self.attempt_motion(p, tracks, &moved, &copies);
         self.coded(SliceKind::Motion { distance }, latents, io, copy_error.iter().sum())
     }

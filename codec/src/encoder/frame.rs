@@ -73,6 +73,7 @@ pub(super) struct Part<'a> {
     weights: &'a [f32],
     exchange: f32,
     excess: Vec<f32>,
+    not_worth_again: f32,
 }
 
 impl Part<'_> {
@@ -130,6 +131,7 @@ impl Part<'_> {
             base: &self.base,
             copy_error: &plan.copy_error[self.at.clone()],
             candidates: &plan.candidates[self.at.clone()],
+            not_worth_again: self.not_worth_again,
         };
         let tracks = frame.tracks(self.walk.prior.channels, self.walk.shape.width, self.at.start);
         self.job(self.lambda[2]).motion(prior, &tracks, &moved, distance)
@@ -163,8 +165,13 @@ impl Encoder {
                 let prices = Prices { bit, vector_bit: likely.price * VECTOR_PRICE * bit };
                 let search = self.search.get_or_insert_with(|| SearchPlane::new(self.kernels, &picture.y, picture.width, picture.height));
                 let kernels = Kernels { level: self.kernels, threads: self.threads.count() };
-                self.calm.next(layout.columns * layout.rows);
-                plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &self.calm, &layout, prices));
+                let effort = self.settings.effort.thoroughness();
+                if effort.remembers {
+                    self.calm.next(layout.columns * layout.rows);
+                } else {
+                    self.calm.clear();
+                }
+                plan = Some(Plan::new(kernels, &self.planes, frame, picture, search, &self.calm, &layout, prices, &effort));
                 if let Some(plan) = &mut plan {
                     plan.excess = self.outcome.excess(&plan.vectors, layout.columns);
                 }
@@ -329,6 +336,7 @@ impl Encoder {
             // Plain rounding errs alike in every kind: there the bytes decide.
             lambda_kind: if plain { 1e6 } else { lambda[if work.plan.is_some() { 2 } else { 1 }] },
             exchange: prior.motion.as_ref().map_or(1.0, |m| m.pixel_error[step as usize]),
+            not_worth_again: self.settings.effort.thoroughness().not_worth_again,
             excess: match &work.plan {
                 Some(p) => p.excess[at.clone()].to_vec(),
                 None => vec![1.0; at.len()],

@@ -1,6 +1,7 @@
 //! RawFrame -> Packet.
 
 mod blank;
+mod effort;
 mod fit;
 mod frame;
 mod input;
@@ -21,6 +22,7 @@ use crate::motion::{Networks, compensate};
 
 use crate::threads::Threads;
 use crate::{RawFrame, StreamInfo};
+pub use effort::Effort;
 pub use regions::Region;
 
 use fit::{Fitted, Limits, Rung, SAFE};
@@ -60,6 +62,7 @@ pub struct Settings {
     pub rdo: bool,
     /// All frames at the quantiser step that `quality` says, without finer key frames and coarser others: dearer, for measuring.
     pub fixed_step: bool,
+    pub effort: Effort,
 }
 
 /// What slices may be predicted from; each is still coded without where that is cheaper.
@@ -89,6 +92,7 @@ impl Default for Settings {
             inter: Inter::Auto,
             rdo: true,
             fixed_step: false,
+            effort: Effort::Default,
         }
     }
 }
@@ -411,7 +415,16 @@ impl Encoder {
         }
         if !key {
             // A refresh has no key frames to live on.
-            return if self.moves() && self.settings.intra_refresh == 0 { step.saturating_sub(MOTION_COARSER) } else { step };
+            if !self.moves() || self.settings.intra_refresh > 0 {
+                return step;
+            }
+            let finer = self
+                .settings
+                .effort
+                .thoroughness()
+                .cascade
+                .map_or(0, |(period, [fine, other])| if self.since_key % period == 0 { fine } else { other });
+            return step.saturating_sub(MOTION_COARSER).saturating_add_signed(finer).min(STEPS as u8 - 1);
         }
         let [moving, still] = if self.moves() { KEY_FINER_MOTION } else { KEY_FINER_LATENT };
         (step + (moving + (still - moving) * self.still).round() as u8).min(STEPS as u8 - 1)

@@ -26,9 +26,6 @@ impl Prices {
     }
 }
 
-/// Share of coded blocks that may as well have been copied without the slice being coded again for them.
-const NOT_WORTH_AGAIN: f32 = 0.2;
-
 /// A slice's part of what [`Plan`](super::Plan) found.
 pub(in crate::encoder) struct Moved<'a> {
     pub vectors: &'a [Quarters],
@@ -36,6 +33,8 @@ pub(in crate::encoder) struct Moved<'a> {
     pub base: &'a [f32],
     pub copy_error: &'a [f32],
     pub candidates: &'a [bool],
+    /// See [`Thoroughness`](super::super::effort::Thoroughness).
+    pub not_worth_again: f32,
 }
 
 impl Job<'_> {
@@ -55,7 +54,7 @@ impl Job<'_> {
                 .collect();
             let coded = blocks.iter().filter(|b| b.mode != Mode::Copy).count();
             let gone = better.iter().zip(&blocks).filter(|(a, b)| a != b).count();
-            if gone as f32 > NOT_WORTH_AGAIN * coded as f32 {
+            if gone as f32 > moved.not_worth_again * coded as f32 {
                 (latents, io) = self.attempt_motion(p, tracks, moved, &better);
             }
         }

@@ -9,6 +9,7 @@ pub(super) use calm::Calm;
 pub(super) use decide::Moved;
 pub(super) use outcome::Outcome;
 
+use super::effort::Thoroughness;
 use crate::held::HeldFrame;
 use crate::motion::{self, Base, Exact};
 use crate::prior::Kernels;
@@ -109,11 +110,12 @@ impl Plan {
         calm: &Calm,
         layout: &Layout,
         prices: Prices,
+        effort: &Thoroughness,
     ) -> Plan {
         let Kernels { level, threads } = kernels;
         search.refill(level, threads, &picture.y, picture.width, picture.height);
         let (w, h) = (layout.columns, layout.rows);
-        let pair = search::Pair { level, current, search, prices };
+        let pair = search::Pair { level, current, search, prices, effort };
         let cut = |s: &Strip| s.rows.clone().step_by(BAND).map(|y| y..(y + BAND).min(s.rows.end)).collect::<Vec<_>>();
         let bands: Vec<_> = layout.strips.iter().flat_map(|s| cut(s).into_iter().map(move |rows| (rows, s))).collect();
         let parts = crate::threads::parallel(threads, bands.len(), |i| {
@@ -130,7 +132,11 @@ impl Plan {
         let copy_error = crate::threads::parallel(threads, h, errors).concat();
         let copies = |(p, &error): (usize, &f32)| {
             let error = error / prices.bit;
-            if vectors[p] == Quarters::default() { error <= LEAST_BITS_STILL || calm.copies(p, error) } else { error <= LEAST_BITS }
+            if vectors[p] == Quarters::default() {
+                error <= effort.least_bits_still || calm.copies(p, error)
+            } else {
+                error <= effort.least_bits
+            }
         };
         let mut candidates: Vec<bool> = copy_error.iter().enumerate().map(|e| !copies(e)).collect();
         layout.strips.iter().filter(|s| s.anew).for_each(|s| candidates[s.rows.start * w..s.rows.end * w].fill(true));
@@ -157,12 +163,6 @@ impl Plan {
 
 /// Rows that are searched one after the other; bands of them in parallel.
 const BAND: usize = 16;
-
-/// Where copying errs less than so many bits are worth, nothing else is tried: what little coding gains there is not worth looking for it.
-/// Of still blocks more, since what is still costs nothing by itself (see [`decide`]). (With 32 and 24 a moving camera at 1280x720 takes a fifth
-/// less time, and clips of much motion up to 5% more bytes.)
-const LEAST_BITS: f32 = 12.0;
-const LEAST_BITS_STILL: f32 = 16.0;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! it at this moment.
 
 use super::{Calm, Prices, Reach};
+use crate::encoder::effort::Thoroughness;
 use crate::held::HeldFrame;
 use crate::motion::Mode;
 use crate::motion::field::{Block, Costs, Field, FlagIo, Lengths, Part, Prediction};
@@ -12,10 +13,6 @@ use lic_kernels::motion::{Quarters, SearchPlane, Vector};
 use lic_kernels::planes::Planes;
 use std::ops::Range;
 
-/// Sum of absolute differences a block below which nothing better is looked for: noise of about half a level.
-const GOOD: u32 = 160;
-/// Above this the grid is tried.
-const BAD: u32 = 2200;
 /// Where one vector errs by what so many bits are worth, four are tried.
 const SPLIT_BITS: f32 = 24.0;
 /// Blocks after which the prices of vectors' lengths are looked up again.
@@ -40,6 +37,7 @@ pub(super) struct Pair<'a> {
     pub current: &'a Planes,
     pub search: &'a SearchPlane,
     pub prices: Prices,
+    pub effort: &'a Thoroughness,
 }
 
 /// The search for one vector.
@@ -131,7 +129,7 @@ impl<'a> Seek<'a> {
 
     /// Most blocks are copied, and then squared error is what counts: a predicted vector may be worth its saved bits.
     fn settle(&self) -> Found {
-        let Pair { level, current, search, prices } = self.pair;
+        let Pair { level, current, search, prices, .. } = self.pair;
         let sse = if self.part == Part::Block { SearchPlane::sse } else { SearchPlane::quarter_sse };
         let found = |vector: Vector| {
             let error = 0.75 * sse(search, level, &current.y, current.width, self.x, self.y, vector) as f32;
@@ -184,7 +182,7 @@ pub(super) fn band(
             field.code(Block { mode: Mode::Copy, vectors: Quarters::default() }, &mut Nowhere);
             continue;
         }
-        if b.best.1 > GOOD {
+        if b.best.1 > pair.effort.good {
             let known = b.prediction.others;
             let at = |dx: isize, dy: isize| {
                 let (cx, cy) = ((i % columns) as isize + dx, (i / columns) as isize + dy);
@@ -195,11 +193,11 @@ pub(super) fn band(
             for v in known.iter().copied().chain(beyond).chain(corner).chain([Vector::default()]) {
                 b.try_one(v);
             }
-            if b.best.1 > GOOD {
+            if b.best.1 > pair.effort.good {
                 let start = b.best.2;
                 b.try_one(whole(start));
                 b.diamond(4, 16);
-                if b.best.1 > BAD {
+                if b.best.1 > pair.effort.bad {
                     b.grid();
                     b.diamond(8, 4);
                     b.diamond(4, 8);
@@ -228,7 +226,7 @@ fn split(pair: Pair, field: &mut Field, lengths: &[Lengths; 2], x: usize, y: usi
         for v in known.iter().copied().chain([one.vector]) {
             b.try_one(v);
         }
-        if b.best.1 > GOOD / 4 {
+        if b.best.1 > pair.effort.good / 4 {
             b.diamond(4, 4);
             b.diamond(2, 2);
             b.diamond(1, 2);
@@ -248,6 +246,7 @@ fn split(pair: Pair, field: &mut Field, lengths: &[Lengths; 2], x: usize, y: usi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoder::effort::Effort;
 
     /// A texture that moves by (4, -2) samples left of a vertical edge and not at all right of it.
     #[test]
@@ -266,7 +265,9 @@ mod tests {
         let current = picture(&|x, y| if x < edge { texture(x + 12, y + 6) } else { texture(x + 8, y + 8) });
         let search = SearchPlane::new(Level::best(), &reference.y, w, h);
         let vectors = |bit| {
-            let pair = Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit, vector_bit: bit } };
+            let effort = Effort::Default.thoroughness();
+            let pair =
+                Pair { level: Level::best(), current: &current, search: &search, prices: Prices { bit, vector_bit: bit }, effort: &effort };
             band(pair, &HeldFrame::default(), &Calm::default(), w / 16, 0..h / 16, None).into_iter().map(|b| b.0).collect::<Vec<_>>()
         };
         let (moving, still) = (Vector { x: 16, y: -8 }, Vector::default());
