@@ -1,5 +1,5 @@
 use super::pace::{self, Pace};
-use super::{Inter, roi};
+use super::{Effort, Inter, roi};
 use crate::backend::{self, Backend, Chosen};
 use crate::foreign;
 use crate::frame_meta::{self, FrameMeta};
@@ -47,6 +47,7 @@ struct Settings {
     slices: u32,
     inter: Inter,
     rdo: bool,
+    effort: Effort,
     roi: String,
     /// What `roi` says, or what is wrong with it.
     regions: Result<Vec<Region>, String>,
@@ -67,6 +68,7 @@ impl Default for Settings {
             slices: DEFAULT_SLICES,
             inter: Inter::default(),
             rdo: DEFAULT_RDO,
+            effort: Effort::default(),
             roi: String::new(),
             regions: Ok(Vec::new()),
         }
@@ -86,6 +88,7 @@ impl Settings {
             inter: self.inter.into(),
             rdo: self.rdo,
             fixed_step: false,
+            effort: self.effort.into(),
         }
     }
 }
@@ -204,6 +207,11 @@ impl ObjectImpl for LicEnc {
                     .default_value(DEFAULT_RDO)
                     .mutable_playing()
                     .build(),
+                glib::ParamSpecEnum::builder_with_default("effort", Effort::default())
+                    .nick("Effort")
+                    .blurb("How much time to take for each frame; whatever it is, decoders do the same")
+                    .mutable_playing()
+                    .build(),
                 glib::ParamSpecString::builder("roi")
                     .nick("Regions of interest")
                     .blurb(
@@ -237,6 +245,7 @@ impl ObjectImpl for LicEnc {
             "slices" => settings.slices = value.get().expect(CHECKED),
             "inter" => settings.inter = value.get().expect(CHECKED),
             "rdo" => settings.rdo = value.get().expect(CHECKED),
+            "effort" => settings.effort = value.get().expect(CHECKED),
             "roi" => {
                 settings.roi = value.get::<Option<String>>().expect(CHECKED).unwrap_or_default();
                 settings.regions = roi::parse(&settings.roi);
@@ -263,6 +272,7 @@ impl ObjectImpl for LicEnc {
             "slices" => settings.slices.to_value(),
             "inter" => settings.inter.to_value(),
             "rdo" => settings.rdo.to_value(),
+            "effort" => settings.effort.to_value(),
             "roi" => settings.roi.to_value(),
             _ => pspec.default_value().clone(),
         }

@@ -38,6 +38,27 @@ impl From<Inter> for lic_codec::Inter {
     }
 }
 
+/// How much time to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[repr(i32)]
+#[enum_type(name = "GstLicEffort")]
+pub enum Effort {
+    #[default]
+    #[enum_value(name = "For live streams: what hardly pays is not tried", nick = "default")]
+    Default,
+    #[enum_value(name = "For recordings: everything is tried, a few percent smaller", nick = "max")]
+    Max,
+}
+
+impl From<Effort> for lic_codec::Effort {
+    fn from(e: Effort) -> lic_codec::Effort {
+        match e {
+            Effort::Default => lic_codec::Effort::Default,
+            Effort::Max => lic_codec::Effort::Max,
+        }
+    }
+}
+
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(Some(plugin), "licenc", gst::Rank::PRIMARY, LicEnc::static_type())
 }
