@@ -43,6 +43,8 @@ pub struct FrameHeader {
     /// In frames of a refresh cycle: hyper rows, from the top, that depend on nothing before the cycle.
     pub clean: Option<u32>,
     pub slices: Vec<SliceHeader>,
+    /// Where the extension lies in the frame; empty: there is none, and this is where one would begin.
+    pub extension: Range<usize>,
 }
 
 /// What a slice is predicted from.
@@ -206,12 +208,14 @@ fn header(r: &mut Reader) -> std::result::Result<FrameHeader, Fault> {
         let s = stream_block(r).ok_or_else(short)??;
         (stream, held, pack_id, pack) = (Some(s.0), Some(s.1), Some(s.2), Some(s.3));
     }
+    let mut extension = r.at..r.at;
     if flags & EXTENDED != 0 {
         let n = r.varint().ok_or_else(short)? as usize;
         if n > MAX_EXTENSION {
             return Err(bad("the header's extension is too long"));
         }
         r.bytes(n).ok_or_else(short)?;
+        extension = r.at - n..r.at;
     }
     let clean = if refresh { Some(r.varint().ok_or_else(short)?) } else { None };
     let count = if few < 3 { few as usize + 1 } else { r.u8().ok_or_else(short)? as usize + 1 };
@@ -257,7 +261,7 @@ fn header(r: &mut Reader) -> std::result::Result<FrameHeader, Fault> {
     for s in &mut slices {
         s.range = s.range.start + r.at..s.range.end + r.at;
     }
-    Ok(FrameHeader { length, number, key, recovery, step, references, stream, pack, pack_id, held, clean, slices })
+    Ok(FrameHeader { length, number, key, recovery, step, references, stream, pack, pack_id, held, clean, slices, extension })
 }
 
 type StreamBlock = (StreamInfo, u8, [u8; 16], String);
@@ -358,6 +362,47 @@ pub fn write_frame(h: &HeaderSource) -> Vec<u8> {
     out
 }
 
+/// A whole frame with an extension of its header (at most 64 KiB) in place of the one that it has, or without any if it is empty.
+pub fn with_extension(frame: &[u8], extension: &[u8]) -> Result<Vec<u8>> {
+    let h = parse_header(frame)?;
+    if extension.len() > MAX_EXTENSION {
+        return Err(Error::Unsupported(format!("a header's extension of {} bytes: {MAX_EXTENSION} at most", extension.len())));
+    }
+    let mut r = Reader { data: frame, at: 3, broken: false };
+    r.varint();
+    let (start, flags) = (r.at, frame[2]);
+    // The size of the one that is there stands before it.
+    let before = if flags & EXTENDED == 0 {
+        h.extension.start
+    } else {
+        let mut size = Vec::new();
+        varint(&mut size, h.extension.len() as u32);
+        (start..h.extension.start)
+            .rev()
+            .find(|&at| frame[at..].starts_with(&size))
+            .filter(|at| at + size.len() == h.extension.start)
+            .ok_or_else(|| Error::Damaged("the size of the header's extension is written in too many bytes".into()))?
+    };
+    let payload = h.slices[0].range.start;
+    let mut body = frame[start..before].to_vec();
+    if !extension.is_empty() {
+        varint(&mut body, extension.len() as u32);
+        body.extend_from_slice(extension);
+    }
+    body.extend_from_slice(&frame[h.extension.end..payload - 2]);
+    let length = body.len() + 2 + frame.len() - payload;
+    let mut out = vec![SYNC[0], SYNC[1], if extension.is_empty() { flags & !EXTENDED } else { flags | EXTENDED }];
+    varint(&mut out, length as u32);
+    out.extend_from_slice(&body);
+    let crc = crc32c::crc32c(&out) as u16;
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&frame[payload..]);
+    if out.len() > MAX_FRAME {
+        return Err(Error::Unsupported("the frame is too long for an extension".into()));
+    }
+    Ok(out)
+}
+
 /// LEB128.
 pub(crate) fn varint(out: &mut Vec<u8>, mut v: u32) {
     while v >= 0x80 {
@@ -436,6 +481,20 @@ mod tests {
         assert_eq!(h.slices[0].groups, 8);
         assert_eq!(&key()[h.slices[0].range.clone()], &[1, 2, 3]);
         assert!(h.slices[1].range.is_empty() && h.slices[1].groups == 3 && h.references.is_empty());
+    }
+
+    #[test]
+    fn extensions_come_and_go() {
+        for size in [1, 3, 200] {
+            let extension: Vec<u8> = (0..size).map(|i| i as u8).collect();
+            let extended = with_extension(&key(), &extension).unwrap();
+            let h = parse_header(&extended).unwrap();
+            assert_eq!(&extended[h.extension.clone()], extension);
+            assert_eq!(&extended[h.slices[0].range.clone()], &[1, 2, 3]);
+            assert_eq!(parse_header(&with_extension(&extended, &[7; 9]).unwrap()).unwrap().extension.len(), 9);
+            assert_eq!(with_extension(&extended, &[]).unwrap(), key());
+        }
+        assert!(with_extension(&key(), &[0; 70_000]).is_err() && with_extension(&key()[1..], &[]).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use lic_codec::StreamInfo;
 use lic_codec::bitstream::{self, FrameHeader, Scan, scan};
+use lic_container::lic::{MAGIC, TimeReader};
 use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
@@ -27,6 +28,9 @@ struct State {
     untimed: bool,
     /// By which the frames of an untimed stream are timed.
     rate: Option<gst::Fraction>,
+    /// Times that the frames of an untimed stream have of their own.
+    times: TimeReader,
+    own_time: bool,
     /// Frames were dropped since the last one that left.
     gap: bool,
     key_requests: KeyRequests,
@@ -138,6 +142,12 @@ impl BaseParseImpl for LicParse {
             return Ok((instance.finish_frame(frame, header.length as u32)?, 0));
         }
 
+        let time = {
+            let mut state = lock(&self.state);
+            let time = buffer.map_readable().ok().filter(|_| state.untimed).and_then(|data| state.times.read(&data, &header));
+            state.own_time = time.is_some();
+            time.map(gst::ClockTime::from_nseconds)
+        };
         let FrameHeader { number, key, recovery, length, references, .. } = header;
         let meta = FrameMeta { number, key, recovery, references };
         // Without the metas of what upstream cut differently; they belong to whole buffers.
@@ -153,6 +163,10 @@ impl BaseParseImpl for LicParse {
             if std::mem::take(&mut lock(&self.state).gap) {
                 out.set_flags(gst::BufferFlags::DISCONT);
             }
+            if let Some(time) = time {
+                out.set_pts(time);
+                out.set_dts(None);
+            }
             frame_meta::attach(out, &meta);
         }
         frame.set_output_buffer(out);
@@ -160,7 +174,7 @@ impl BaseParseImpl for LicParse {
     }
 
     fn pre_push_frame(&self, frame: &mut gst_base::BaseParseFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let rate = lock(&self.state).rate;
+        let rate = Some(lock(&self.state)).filter(|s| !s.own_time).and_then(|s| s.rate);
         if let (Some(rate), Some(buffer)) = (rate, frame.buffer_mut()) {
             // The base class adds up rounded durations.
             let (pts, dts) = (buffer.pts().map(|t| on_grid(t, rate)), buffer.dts().map(|t| on_grid(t, rate)));
@@ -229,10 +243,17 @@ fn on_grid(time: gst::ClockTime, rate: gst::Fraction) -> gst::ClockTime {
 }
 
 fn step(data: &[u8], draining: bool) -> Step {
+    // The index of a file; nothing comes behind it.
+    if data.starts_with(&MAGIC) {
+        return Step::Skip(data.len());
+    }
     match scan(data) {
         Scan::Frame(h) => {
             let (frame, rest) = data.split_at(h.length.min(data.len()));
             // What follows is no frame: then this one may have been cut, and the next lie within what it says is its own.
+            if rest.starts_with(&MAGIC[..rest.len().min(MAGIC.len())]) {
+                return Step::Frame(h);
+            }
             let sync = &bitstream::SYNC[..rest.len().min(bitstream::SYNC.len())];
             if rest.starts_with(sync) {
                 return Step::Frame(h);

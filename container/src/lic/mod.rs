@@ -1,0 +1,13 @@
+//! `.lic` files.
+
+mod frames;
+mod index;
+mod reader;
+mod times;
+mod writer;
+
+pub use frames::{Frame, Frames};
+pub use index::{Group, Index, MAGIC};
+pub use reader::Reader;
+pub use times::{TimeReader, TimeWriter};
+pub use writer::Writer;
