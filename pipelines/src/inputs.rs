@@ -51,7 +51,7 @@ pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Runs of digits count by their value.
 fn natural(name: &str) -> Vec<(u128, String)> {
-    let mut out = vec![(0, String::new())];
+    let mut out = vec![(0u128, String::new())];
     for c in name.chars() {
         let last = out.last_mut().expect("never empty");
         match c.to_digit(10) {
@@ -129,7 +129,13 @@ pub fn targets(inputs: &[Input], out: &Path, with: &str) -> Result<Vec<PathBuf>,
     let mut seen = HashMap::new();
     for (i, t) in inputs.iter().zip(&targets) {
         if let Some(other) = seen.insert(t, &i.path) {
-            return Err(format!("{} and {} would both become {}: transcode them into different folders", other.display(), i.path.display(), t.display()).into());
+            return Err(format!(
+                "{} and {} would both become {}: transcode them into different folders",
+                other.display(),
+                i.path.display(),
+                t.display()
+            )
+            .into());
         }
         if let Some(same) = inputs.iter().find(|i| i.path.canonicalize().ok().zip(t.canonicalize().ok()).is_some_and(|(a, b)| a == b)) {
             return Err(format!("{} is an input: name another folder with --out", same.path.display()).into());

@@ -1,9 +1,15 @@
 //! The `lic` command. Each subcommand is a module of [`commands`]: its arguments and its `run`.
 
+mod batch;
 mod commands;
+mod inputs;
+mod media;
+mod output;
+mod survey;
+mod transcode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use commands::*;
+use commands::{bench, compare, completions, doctor, info, list, man, models, receive, send, verify};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -20,7 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Transcode(transcode::Args),
+    Transcode(commands::transcode::Args),
     Info(info::Args),
     Verify(verify::Args),
     Compare(compare::Args),
@@ -36,7 +42,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Transcode(args) => transcode::run(args),
+        Command::Transcode(args) => commands::transcode::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Compare(args) => compare::run(args),

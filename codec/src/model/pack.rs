@@ -99,7 +99,7 @@ impl Pack {
     }
 
     /// The pack that a stream names. Its id decides; its name is where to look.
-    pub(crate) fn for_stream(name: &str, id: &[u8; 16]) -> Result<Arc<Pack>> {
+    pub fn for_stream(name: &str, id: &[u8; 16]) -> Result<Arc<Pack>> {
         let fits = |p: &Arc<Pack>| p.id[..16] == id[..];
         if let Some(p) = COMPILED_IN.iter().filter_map(|n| compiled_in(n)?.ok()).find(fits) {
             return Ok(p);

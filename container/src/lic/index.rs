@@ -1,6 +1,7 @@
 //! The index behind the frames of a file: where each group of pictures begins, and what is known of the whole.
 
 use crate::{Error, Result};
+use lic_codec::bitstream::FrameHeader;
 use std::collections::BTreeMap;
 
 /// First bytes of an index.
@@ -37,6 +38,15 @@ pub struct Index {
 impl Index {
     pub fn frames(&self) -> u64 {
         self.groups.iter().map(|g| g.frames as u64).sum()
+    }
+
+    /// A frame of `bytes` comes behind those that are there.
+    pub fn take(&mut self, h: &FrameHeader, time: u64, bytes: u64) {
+        match self.groups.last_mut() {
+            Some(group) if !h.key => group.frames += 1,
+            _ => self.groups.push(Group { offset: self.end, frames: 1, time }),
+        }
+        self.end += bytes;
     }
 
     /// Group of frame `n` of the file, and its place in it.

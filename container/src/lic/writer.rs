@@ -1,6 +1,6 @@
 //! Frames -> file.
 
-use super::index::{Group, Index};
+use super::index::Index;
 use super::times::TimeWriter;
 use crate::{Error, Result};
 use lic_codec::bitstream;
@@ -22,15 +22,13 @@ impl<W: Write> Writer<W> {
 
     /// The next frame, shown at `time` nanoseconds. The first must be a key frame.
     pub fn push(&mut self, frame: &[u8], time: u64) -> Result<()> {
-        let key = bitstream::parse_header(frame)?.key;
-        let stamped = self.times.stamp(frame, time)?;
-        match self.index.groups.last_mut() {
-            Some(group) if !key => group.frames += 1,
-            None if !key => return Err(Error::Damaged("a .lic file begins with a key frame".into())),
-            _ => self.index.groups.push(Group { offset: self.index.end, frames: 1, time }),
+        let header = bitstream::parse_header(frame)?;
+        if self.index.groups.is_empty() && !header.key {
+            return Err(Error::Damaged("a .lic file begins with a key frame".into()));
         }
+        let stamped = self.times.stamp(frame, time)?;
         self.to.write_all(&stamped)?;
-        self.index.end += stamped.len() as u64;
+        self.index.take(&header, time, stamped.len() as u64);
         Ok(())
     }
 
