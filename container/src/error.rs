@@ -7,6 +7,8 @@ pub enum Error {
     Io(#[from] std::io::Error),
     #[error("{0}")]
     Codec(#[from] lic_codec::Error),
+    #[error("there is no frame {n}: the file has {of}")]
+    NoFrame { n: u64, of: u64 },
     /// The file is no lic stream, or there is nothing whole in it.
     #[error("{0}")]
     Damaged(String),

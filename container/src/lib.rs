@@ -1,4 +1,4 @@
-//! lic streams in files, byte for byte as container/FORMAT.md says. No GStreamer, no decoding.
+//! lic streams in files, byte for byte as container/FORMAT.md says. No GStreamer.
 //!
 //! - [`lic`]: `.lic` files, frames one after the other with their times, and an index behind them.
 

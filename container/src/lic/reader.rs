@@ -40,7 +40,7 @@ impl<R: Read + Seek> Reader<R> {
 
     /// What is needed to decode frame `n` (from 0): it, last, and those of its group before it. Reads nothing else.
     pub fn up_to(&mut self, n: u64) -> Result<Vec<Frame>> {
-        let (group, place) = self.index.find(n).ok_or_else(|| Error::Damaged(format!("frame {n} of {}", self.index.frames())))?;
+        let (group, place) = self.index.find(n).ok_or_else(|| Error::NoFrame { n, of: self.index.frames() })?;
         let mut frames = self.frames(group)?;
         let mut out = Vec::new();
         while out.len() <= place as usize {
