@@ -80,7 +80,7 @@ pub fn find(named: &[PathBuf]) -> Result<Vec<Input>, Error> {
     for path in named {
         let name = path.canonicalize().ok().and_then(|p| p.file_name().map(PathBuf::from)).unwrap_or_default();
         if path.is_dir() {
-            walk(path, &name, &mut out)?;
+            walk(path, Path::new(""), &name, &mut out)?;
         } else if path.exists() {
             out.push(Input { path: path.clone(), kind: kind_of_file(path), stem: name.with_extension("") });
         } else {
@@ -93,19 +93,20 @@ pub fn find(named: &[PathBuf]) -> Result<Vec<Input>, Error> {
     Ok(out)
 }
 
-fn walk(folder: &Path, stem: &Path, out: &mut Vec<Input>) -> Result<(), Error> {
+/// `stem`: where below the outputs, of a folder that is `name` there itself.
+fn walk(folder: &Path, stem: &Path, name: &Path, out: &mut Vec<Input>) -> Result<(), Error> {
     let entries = list(folder)?;
     if folder.join("metadata.yaml").is_file() && entries.iter().any(|p| matches!(ending(p).as_str(), "mcap" | "db3")) {
-        out.push(Input { path: folder.to_path_buf(), kind: Kind::Mcap, stem: stem.to_path_buf() });
+        out.push(Input { path: folder.to_path_buf(), kind: Kind::Mcap, stem: name.to_path_buf() });
         return Ok(());
     }
     if !pictures(folder)?.is_empty() {
-        out.push(Input { path: folder.to_path_buf(), kind: Kind::Pictures, stem: stem.to_path_buf() });
+        out.push(Input { path: folder.to_path_buf(), kind: Kind::Pictures, stem: name.to_path_buf() });
     }
     for path in entries {
         let below = stem.join(path.file_name().expect("listed by its name"));
         if path.is_dir() {
-            walk(&path, &below, out)?;
+            walk(&path, &below, &below, out)?;
         } else if ["lic", "mcap"].contains(&ending(&path).as_str()) || MEDIA.contains(&ending(&path).as_str()) {
             out.push(Input { kind: kind_of_file(&path), path, stem: below.with_extension("") });
         }
