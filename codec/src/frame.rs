@@ -55,6 +55,20 @@ pub struct RawFrame<'a> {
 }
 
 impl<'a> RawFrame<'a> {
+    pub fn format(&self) -> RawFormat {
+        self.format
+    }
+
+    /// Pixels of a line.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Lines.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
     /// `planes`: bytes and stride (bytes between lines) of each plane in the format's order.
     pub fn new(format: RawFormat, width: u32, height: u32, planes: &[(&'a [u8], usize)]) -> Result<Self> {
         let (width, height) = (width as usize, height as usize);

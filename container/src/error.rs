@@ -6,6 +6,8 @@ pub enum Error {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
+    Mcap(#[from] mcap::McapError),
+    #[error("{0}")]
     Codec(#[from] lic_codec::Error),
     #[error("there is no frame {n}: the file has {of}")]
     NoFrame { n: u64, of: u64 },

@@ -12,6 +12,8 @@ pub struct Input {
     pub kind: Kind,
     /// Path below the output folder, without the ending.
     pub stem: PathBuf,
+    /// Of MCAP files, where each topic becomes an output.
+    pub topic: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,34 @@ fn natural(name: &str) -> Vec<(u128, String)> {
     out
 }
 
+/// MCAP files as one input for each of their cameras, or of those on `topics`.
+pub fn by_topic(inputs: Vec<Input>, topics: &[String]) -> Result<Vec<Input>, Error> {
+    let mut out = Vec::new();
+    for input in inputs {
+        if input.kind != Kind::Mcap {
+            out.push(input);
+            continue;
+        }
+        let mut found: Vec<String> =
+            crate::bag::cameras(&input.path).map_err(|e| format!("{}: {e}", input.path.display()))?.into_iter().map(|c| c.topic).collect();
+        if let Some(missing) = topics.iter().find(|t| !found.contains(t)) {
+            return Err(
+                format!("{}: no pictures on the topic {missing}; there are some on {}", input.path.display(), found.join(", ")).into()
+            );
+        }
+        found.retain(|t| topics.is_empty() || topics.contains(t));
+        if found.is_empty() {
+            return Err(format!("{}: no camera in it: no topic of sensor_msgs/msg/Image or CompressedImage", input.path.display()).into());
+        }
+        let single = found.len() == 1;
+        for topic in found {
+            let stem = if single { input.stem.clone() } else { input.stem.join(topic.trim_matches('/').replace('/', "_")) };
+            out.push(Input { stem, topic: Some(topic), ..input.clone() });
+        }
+    }
+    Ok(out)
+}
+
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let mut out = Vec::new();
@@ -82,7 +112,7 @@ pub fn find(named: &[PathBuf]) -> Result<Vec<Input>, Error> {
         if path.is_dir() {
             walk(path, Path::new(""), &name, &mut out)?;
         } else if path.exists() {
-            out.push(Input { path: path.clone(), kind: kind_of_file(path), stem: name.with_extension("") });
+            out.push(Input { path: path.clone(), kind: kind_of_file(path), stem: name.with_extension(""), topic: None });
         } else {
             return Err(format!("{}: no such file or folder", path.display()).into());
         }
@@ -97,18 +127,18 @@ pub fn find(named: &[PathBuf]) -> Result<Vec<Input>, Error> {
 fn walk(folder: &Path, stem: &Path, name: &Path, out: &mut Vec<Input>) -> Result<(), Error> {
     let entries = list(folder)?;
     if folder.join("metadata.yaml").is_file() && entries.iter().any(|p| matches!(ending(p).as_str(), "mcap" | "db3")) {
-        out.push(Input { path: folder.to_path_buf(), kind: Kind::Mcap, stem: name.to_path_buf() });
+        out.push(Input { path: folder.to_path_buf(), kind: Kind::Mcap, stem: name.to_path_buf(), topic: None });
         return Ok(());
     }
     if !pictures(folder)?.is_empty() {
-        out.push(Input { path: folder.to_path_buf(), kind: Kind::Pictures, stem: name.to_path_buf() });
+        out.push(Input { path: folder.to_path_buf(), kind: Kind::Pictures, stem: name.to_path_buf(), topic: None });
     }
     for path in entries {
         let below = stem.join(path.file_name().expect("listed by its name"));
         if path.is_dir() {
             walk(&path, &below, &below, out)?;
         } else if ["lic", "mcap"].contains(&ending(&path).as_str()) || MEDIA.contains(&ending(&path).as_str()) {
-            out.push(Input { kind: kind_of_file(&path), path, stem: below.with_extension("") });
+            out.push(Input { kind: kind_of_file(&path), path, stem: below.with_extension(""), topic: None });
         }
     }
     Ok(())
@@ -158,7 +188,7 @@ mod tests {
 
     #[test]
     fn outputs_do_not_meet() {
-        let input = |p: &str| Input { path: p.into(), kind: Kind::Media, stem: Path::new(p).with_extension("") };
+        let input = |p: &str| Input { path: p.into(), kind: Kind::Media, stem: Path::new(p).with_extension(""), topic: None };
         assert!(targets(&[input("a.mp4"), input("a.mkv")], Path::new("/nowhere"), "lic").is_err());
         let two = [input("a.mp4"), input("b.v2.mkv")];
         assert_eq!(targets(&two, Path::new("/nowhere"), "lic").unwrap(), [Path::new("/nowhere/a.lic"), Path::new("/nowhere/b.v2.lic")]);

@@ -1,5 +1,6 @@
 //! The `lic` command. Each subcommand is a module of [`commands`]: its arguments and its `run`.
 
+mod bag;
 mod batch;
 mod commands;
 mod inputs;

@@ -40,6 +40,10 @@ impl Writer {
         self.0.push(value.into());
     }
 
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
     pub(crate) fn i32(&mut self, value: i32) {
         self.aligned(value.to_le_bytes());
     }
@@ -112,6 +116,10 @@ impl<'a> Reader<'a> {
             [1] => Ok(true),
             _ => Err(CdrError::Bool),
         }
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, CdrError> {
+        Ok(self.take(1)?[0])
     }
 
     pub(crate) fn i32(&mut self) -> Result<i32, CdrError> {

@@ -17,7 +17,7 @@ mod subscriber;
 
 pub use cdr::CdrError;
 pub use error::Error;
-pub use messages::{CameraInfo, CompressedImage, Header, RegionOfInterest};
+pub use messages::{CameraInfo, CompressedImage, Header, Image, RegionOfInterest};
 pub use names::{Distro, Mode, Topic};
 pub use publisher::{Publisher, PublisherSettings, PublisherStats};
 pub use subscriber::{NoImage, Received, Subscriber, SubscriberSettings, SubscriberStats};

@@ -144,3 +144,50 @@ impl CameraInfo {
         Ok(info)
     }
 }
+
+/// `sensor_msgs/msg/Image`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    pub header: Header,
+    /// Lines, and pixels of a line.
+    pub height: u32,
+    pub width: u32,
+    /// `rgb8`, `mono8` and so on: `sensor_msgs/image_encodings.hpp`.
+    pub encoding: String,
+    pub is_bigendian: u8,
+    /// Bytes from line to line.
+    pub step: u32,
+    pub data: Vec<u8>,
+}
+
+impl Image {
+    #[must_use]
+    pub fn to_cdr(&self) -> Vec<u8> {
+        let mut out = Writer::new(self.data.len() + self.header.frame_id.len() + self.encoding.len() + 48);
+        self.header.write(&mut out);
+        out.u32(self.height);
+        out.u32(self.width);
+        out.text(&self.encoding);
+        out.u8(self.is_bigendian);
+        out.u32(self.step);
+        out.bytes(&self.data);
+        out.finish()
+    }
+
+    /// # Errors
+    /// What makes `message` none.
+    pub fn from_cdr(message: &[u8]) -> Result<Self, CdrError> {
+        let mut from = Reader::new(message)?;
+        let image = Self {
+            header: Header::read(&mut from)?,
+            height: from.u32()?,
+            width: from.u32()?,
+            encoding: from.text()?.into(),
+            is_bigendian: from.u8()?,
+            step: from.u32()?,
+            data: from.bytes()?.into(),
+        };
+        from.finish()?;
+        Ok(image)
+    }
+}

@@ -5,9 +5,9 @@ use crate::transcode::{Coder, To};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Turn recordings into .lic, MP4, Matroska or JPEG files.
+/// Turn recordings into .lic, MCAP, MP4, Matroska or JPEG files.
 ///
-/// Inputs are video files of any kind that GStreamer opens, .lic files, folders of JPEG or PNG pictures, or folders of all of these. Each
+/// Inputs are video files of any kind that GStreamer opens, .lic files, MCAP files and ROS 2 bags of them, folders of JPEG or PNG pictures, or folders of all of these. Each
 /// becomes one output of the same name in the folder --out, which gets its name only when it is whole. Inputs are only read.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -15,6 +15,9 @@ use std::process::ExitCode;
   lic transcode recordings/ --to lic --out archive/ --jobs 2 --resume
   lic transcode drive.lic --to jpeg --out frames/
   lic transcode drive.lic --to mp4 --out drive.mp4
+  lic transcode bag.mcap --to mcap --out small.mcap        cameras on TOPIC/lic, other topics untouched
+  lic transcode small.mcap --to mcap --images jpeg --out readable.mcap
+  lic transcode bag.mcap --to lic --topic /camera/image_raw/compressed --out camera.lic
   lic transcode drive.mp4 --to lic --target-size 20M --out small.lic
 
 A batch goes on when an input is broken: what failed is listed at the end, and the exit status is 1. After an interruption the same command
@@ -45,7 +48,10 @@ pub struct Args {
 }
 
 pub fn run(mut args: Args) -> Result<ExitCode, Error> {
-    let inputs = inputs::find(&args.inputs)?;
+    let mut inputs = inputs::find(&args.inputs)?;
+    if args.to != To::Mcap {
+        inputs = inputs::by_topic(inputs, &args.coder.topics)?;
+    }
     let targets = inputs::targets(&inputs, &args.out, args.to.ending())?;
     if !args.resume
         && !args.overwrite

@@ -1,8 +1,11 @@
 //! How pictures are coded: the options that become properties of elements.
 
-use super::To;
+use super::source;
+use super::{Images, To};
 use crate::commands::Error;
+use crate::inputs::Input;
 use gst::prelude::*;
+use lic_codec::{Effort, Settings};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -36,6 +39,12 @@ pub struct Coder {
     /// Colour of JPEG files: see docs/jpeg.md
     #[arg(long, default_value = "standard", value_parser = ["standard", "learned"])]
     pub colour: String,
+    /// Of MCAP files and bags: only these topics (may be repeated); for --to mcap from elsewhere, the topic's name
+    #[arg(long = "topic")]
+    pub topics: Vec<String>,
+    /// What cameras become in an MCAP file
+    #[arg(long, default_value = "lic")]
+    pub images: Images,
     /// Threads of each transcode [default: the cores, shared among --jobs]
     #[arg(long)]
     pub threads: Option<u32>,
@@ -75,8 +84,21 @@ impl Coder {
         self.gop.unwrap_or(if self.effort == "max" { 240 } else { 30 })
     }
 
-    /// Sets up a licenc. `seconds`: length of the input, if it is known.
-    pub fn set(&self, licenc: &gst::Element, seconds: Option<f64>) -> Result<(), Error> {
+    /// The same for the codec itself; without a size, which only elements keep.
+    pub fn settings(&self) -> Settings {
+        let bitrate = self.bitrate.unwrap_or(0);
+        Settings {
+            quality: if bitrate > 0 { 100.0 } else { self.quality as f32 },
+            bitrate,
+            key_int_max: self.key_int_max(),
+            threads: self.threads.unwrap_or(0),
+            effort: if self.effort == "max" { Effort::Max } else { Effort::Default },
+            ..Settings::default()
+        }
+    }
+
+    /// Sets up a licenc for an input.
+    pub fn set(&self, licenc: &gst::Element, input: &Input) -> Result<(), Error> {
         licenc.set_property_from_str("model", &self.model);
         licenc.set_property_from_str("backend", &self.backend);
         licenc.set_property_from_str("effort", &self.effort);
@@ -85,7 +107,9 @@ impl Coder {
         licenc.set_property_from_str("threads", &self.threads.unwrap_or(0).to_string());
         let mut bitrate = self.bitrate.unwrap_or(0);
         if let Some(size) = self.target_size {
-            let seconds = seconds.filter(|s| *s > 0.0).ok_or("its length is not known: give --bitrate instead of --target-size")?;
+            let seconds = source::length(input, self.fps)
+                .filter(|s| *s > 0.0)
+                .ok_or("its length is not known: give --bitrate instead of --target-size")?;
             bitrate = (size as f64 * 0.008 / seconds).clamp(1.0, 1e6) as u32;
         }
         if bitrate > 0 {

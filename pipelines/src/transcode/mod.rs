@@ -2,14 +2,16 @@
 
 mod coder;
 mod lic;
+mod mcap;
 mod pictures;
+mod sink;
 mod source;
 mod video;
 
 pub use coder::Coder;
 
 use crate::commands::Error;
-use crate::inputs::{Input, Kind};
+use crate::inputs::Input;
 use crate::output::Output;
 use serde::Serialize;
 use std::path::Path;
@@ -22,6 +24,8 @@ pub enum To {
     Lic,
     /// A folder of JPEG files, one a frame
     Jpeg,
+    /// Cameras as lic packets on ROS 2 topics
+    Mcap,
     /// H.264 for every player
     Mp4,
     /// H.264 in Matroska
@@ -33,11 +37,21 @@ impl To {
     pub fn ending(self) -> &'static str {
         match self {
             To::Lic => "lic",
+            To::Mcap => "mcap",
             To::Jpeg => "",
             To::Mp4 => "mp4",
             To::Mkv => "mkv",
         }
     }
+}
+
+/// What cameras become in an MCAP file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Images {
+    /// lic packets, on TOPIC/lic
+    Lic,
+    /// JPEG, on TOPIC/compressed
+    Jpeg,
 }
 
 /// How a transcode comes along.
@@ -61,12 +75,10 @@ pub struct Done {
 /// Transcodes one input. An output exists afterwards or, after an error, does not.
 pub fn run(input: &Input, to: To, coder: &Coder, target: &Path, progress: &dyn Progress) -> Result<Done, Error> {
     crate::media::init()?;
-    if input.kind == Kind::Mcap {
-        return Err("MCAP files and bags are not read yet".into());
-    }
     let output = Output::begin(target)?;
     let done = match to {
         To::Lic => lic::run(input, coder, output.part(), progress),
+        To::Mcap => mcap::run(input, coder, output.part(), progress),
         To::Jpeg => pictures::run(input, coder, output.part(), progress),
         To::Mp4 | To::Mkv => video::run(input, to, coder, output.part(), progress),
     }?;
@@ -86,7 +98,7 @@ pub fn finished(input: &Input, to: To, coder: &Coder, target: &Path) -> Result<b
         To::Lic => lic::made(target),
         To::Jpeg => pictures::made(target),
         // They hold no such note: what has its name is whole, and that is all that is known.
-        To::Mp4 | To::Mkv => return Ok(true),
+        To::Mcap | To::Mp4 | To::Mkv => return Ok(true),
     };
     let now = (coder.from(&input.path)?, coder.with(to));
     match made {

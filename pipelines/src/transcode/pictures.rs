@@ -1,15 +1,15 @@
 //! To folders of JPEG files.
 
+use super::sink::{self, END};
 use super::source::{self, Source};
 use super::{Coder, Done, Progress, To};
 use crate::commands::Error;
-use crate::inputs::{Input, Kind};
+use crate::inputs::Input;
 use crate::media::Running;
 use gst::prelude::*;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// Name of the file in a folder that says how the others were made.
@@ -19,64 +19,38 @@ const NOTE: &str = "lic.json";
 struct State {
     done: Done,
     times: Vec<u64>,
-    error: Option<Error>,
 }
 
 pub fn run(input: &Input, coder: &Coder, part: &Path, progress: &dyn Progress) -> Result<Done, Error> {
-    let front = if input.kind == Kind::Lic {
-        "filesrc name=file ! licparse".to_string()
-    } else {
-        format!("{} ! licenc name=coder", source::raw(input)?)
+    let front = match source::packets(input)? {
+        Some(front) => front.to_string(),
+        None => format!("{} ! licenc name=coder", source::raw(input)?),
     };
-    let running = Running::parse(&format!("{front} ! lictojpeg name=jpeg ! appsink name=out sync=false max-buffers=4"))?;
+    let running = Running::parse(&format!("{front} ! lictojpeg name=jpeg ! {END}"))?;
     if let Some(licenc) = running.0.by_name("coder") {
-        let seconds = if coder.target_size.is_some() { source::length(input, coder.fps) } else { None };
-        coder.set(&licenc, seconds)?;
+        coder.set(&licenc, input)?;
     }
     running.get("jpeg").set_property_from_str("colour", &coder.colour);
-    let input_source = Source::connect(&running, input, coder.fps)?;
+    let source = Source::connect(&running, input, coder.fps)?;
     fs::create_dir(part).map_err(|e| format!("{}: {e}", part.display()))?;
-    let state = Arc::new(Mutex::new(State::default()));
-    let sink = running.get("out").downcast::<gst_app::AppSink>().expect("an appsink");
-    let (shared, folder) = (state.clone(), part.to_path_buf());
-    sink.set_callbacks(
-        gst_app::AppSinkCallbacks::builder()
-            .new_sample(move |sink| {
-                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                let mut state = shared.lock().expect("nobody panics with it");
-                write(&mut state, &folder, &sample).map_err(|e| {
-                    state.error.get_or_insert(e);
-                    gst::FlowError::Error
-                })?;
-                Ok(gst::FlowSuccess::Ok)
-            })
-            .build(),
-    );
-    let played = running.play(|event| {
-        input_source.watch(&running, event, progress);
-        Ok(true)
-    });
-    drop(running);
-    let mut state = state.lock().expect("nobody panics with it");
-    if let Some(e) = state.error.take() {
-        return Err(e);
-    }
-    played?;
-    input_source.left_out("a folder of JPEG files", progress);
+    let folder = part.to_path_buf();
+    let state = sink::collect(running, &source, progress, State::default(), move |state, sample| write(state, &folder, sample))?;
+    source.left_out("a folder of JPEG files", progress);
     let note = serde_json::json!({
         "source": input.path.file_name().unwrap_or_default().to_string_lossy(),
         "made-from": coder.from(&input.path)?,
         "made-with": coder.with(To::Jpeg),
+        "notes": source.notes(),
         "times": state.times,
     });
     fs::write(part.join(NOTE), serde_json::to_string(&note)?)?;
-    Ok(state.done.clone())
+    Ok(state.done)
 }
 
 fn write(state: &mut State, folder: &Path, sample: &gst::Sample) -> Result<(), Error> {
     let buffer = sample.buffer().ok_or("a sample without a buffer")?;
     let data = buffer.map_readable()?;
-    let time = buffer.pts().unwrap_or_default().nseconds();
+    let time = sink::time(sample)?;
     let path = folder.join(format!("frame{:06}.jpg", state.done.frames));
     fs::write(&path, &data).map_err(|e| format!("{}: {e}", path.display()))?;
     if let Some(captured) = capture_time(&data) {

@@ -1,29 +1,55 @@
 //! Pictures out of an input: the first part of every pipeline.
 
 use super::Progress;
+use crate::bag::{Content, Message, Topic};
 use crate::commands::Error;
 use crate::inputs::{Input, Kind, pictures};
 use crate::media::{Event, Running};
 use gst::prelude::*;
+use lic_codec::RawFormat;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// Pushed into: files or messages.
+const PUSHED: &str = "appsrc name=pushed format=time block=true max-bytes=16777216";
+
 /// Raw video out of anything, for [`gst::parse`]: what follows is linked behind it.
-pub fn raw(input: &Input) -> Result<&'static str, Error> {
+pub fn raw(input: &Input) -> Result<String, Error> {
+    if let Some(front) = packets(input)? {
+        return Ok(format!("{front} ! licdec ! videoconvert"));
+    }
+    let png = |p: &PathBuf| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));
     Ok(match input.kind {
-        Kind::Pictures => {
-            let first = pictures(&input.path)?.into_iter().next().ok_or("no pictures in it")?;
-            match first.extension().map(|e| e.to_ascii_lowercase()) {
-                Some(e) if e == "png" => "appsrc name=files format=time block=true max-bytes=16777216 ! pngdec ! videoconvert",
-                _ => "appsrc name=files format=time block=true max-bytes=16777216 ! jpegparse ! licjpegdec ! videoconvert",
-            }
-        }
-        _ => {
-            "filesrc name=file ! decodebin name=decoder decoder. ! queue name=raw max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! videoconvert"
-        }
+        Kind::Pictures if pictures(&input.path)?.first().is_some_and(png) => format!("{PUSHED} ! pngdec ! videoconvert"),
+        Kind::Pictures => format!("{PUSHED} ! jpegparse ! licjpegdec ! videoconvert"),
+        Kind::Mcap => match first(input)?.content {
+            Content::Jpeg(_) => format!("{PUSHED} ! jpegparse ! licjpegdec ! videoconvert"),
+            Content::Raw { .. } => format!("{PUSHED} ! videoconvert"),
+            Content::Lic(_) => return Err("lic packets are not raw".into()),
+            Content::Other(what) => return Err(format!("pictures of the kind {what:?} are not read").into()),
+        },
+        _ => "filesrc name=file ! decodebin name=decoder decoder. ! queue name=raw max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! videoconvert".into(),
     })
+}
+
+/// Packets as they are, where the input has such.
+pub fn packets(input: &Input) -> Result<Option<String>, Error> {
+    Ok(match input.kind {
+        Kind::Lic => Some("filesrc name=file ! licparse".into()),
+        Kind::Mcap if matches!(first(input)?.content, Content::Lic(_)) => Some(format!("{PUSHED} ! licparse")),
+        _ => None,
+    })
+}
+
+fn topic(input: &Input) -> Result<Topic, Error> {
+    Topic::open(&input.path, input.topic.as_deref().ok_or("no topic was chosen")?)
+}
+
+fn first(input: &Input) -> Result<Message, Error> {
+    Ok(topic(input)?.next()?.ok_or("the topic is empty")?)
 }
 
 /// What is known of an input while it runs.
@@ -31,8 +57,12 @@ pub struct Source {
     /// Audio was met, and nobody took it.
     silent: Arc<AtomicBool>,
     /// Texts such as a title, by their tag's name.
-    pub tags: Mutex<Vec<(String, String)>>,
+    tags: Mutex<Vec<(String, String)>>,
     length: Option<Duration>,
+    /// What went wrong outside the pipeline.
+    error: Arc<Mutex<Option<Error>>>,
+    /// Of recordings: when the first picture was taken, in nanoseconds since 1970.
+    start: Option<u64>,
 }
 
 impl Source {
@@ -58,12 +88,21 @@ impl Source {
                 silent.fetch_or(audio, Ordering::Relaxed);
             });
         }
-        if let Some(files) = running.0.by_name("files") {
-            let list = pictures(&input.path)?;
-            length = gst::ClockTime::SECOND.mul_div_floor(list.len() as u64 * fps.denom() as u64, fps.numer() as u64).map(Into::into);
-            feed(&files.downcast::<gst_app::AppSrc>().expect("an appsrc"), list, fps);
+        let (error, mut start) = (Arc::new(Mutex::new(None)), None);
+        if let Some(pushed) = running.0.by_name("pushed") {
+            let pushed = pushed.downcast::<gst_app::AppSrc>().expect("an appsrc");
+            if input.kind == Kind::Pictures {
+                let list = pictures(&input.path)?;
+                length = gst::ClockTime::SECOND.mul_div_floor(list.len() as u64 * fps.denom() as u64, fps.numer() as u64).map(Into::into);
+                let (caps, next) = files(list, fps);
+                feed(&pushed, caps, next, error.clone());
+            } else {
+                let first = first(input)?;
+                start = Some(first.time);
+                feed(&pushed, caps(&first.content)?, messages(topic(input)?, first.time), error.clone());
+            }
         }
-        Ok(Source { silent, tags: Mutex::default(), length })
+        Ok(Source { silent, tags: Mutex::default(), length, error, start })
     }
 
     /// To be called while the pipeline plays.
@@ -89,6 +128,16 @@ impl Source {
         }
     }
 
+    pub fn error(&self) -> Option<Error> {
+        self.error.lock().expect("nobody panics with it").take()
+    }
+
+    /// Texts that the output can keep.
+    pub fn notes(&self) -> BTreeMap<String, String> {
+        let tags = self.tags.lock().expect("nobody panics with it").clone();
+        tags.into_iter().chain(self.start.map(|t| ("start-time".to_string(), t.to_string()))).collect()
+    }
+
     /// Whether sound was met that nobody took.
     pub fn has_sound(&self) -> bool {
         self.silent.load(Ordering::Relaxed)
@@ -102,44 +151,112 @@ impl Source {
     }
 }
 
-/// Pushes the files one after the other, each with its time: that of its capture if all of them say one, else by the frame rate.
-fn feed(to: &gst_app::AppSrc, files: Vec<PathBuf>, fps: gst::Fraction) {
-    let png = files.first().is_some_and(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")));
-    let times = super::pictures::times(&files);
-    // The mean rate, where it is known better.
-    let known = times
-        .as_ref()
-        .filter(|t| t.len() > 1)
-        .and_then(|t| gst::Fraction::approximate_f64((t.len() - 1) as f64 * 1e9 / (t[t.len() - 1] - t[0]) as f64));
-    let fps = known.filter(|f| f.numer() > 0).unwrap_or(fps);
-    to.set_caps(Some(&gst::Caps::builder(if png { "image/png" } else { "image/jpeg" }).field("framerate", fps).build()));
-    let at = Mutex::new(0usize);
+/// A buffer with its times, or the end.
+type Next = Box<dyn FnMut() -> Result<Option<gst::Buffer>, Error> + Send>;
+
+/// Pushes what `next` gives; an error ends it, and is kept.
+fn feed(to: &gst_app::AppSrc, caps: gst::Caps, next: Next, error: Arc<Mutex<Option<Error>>>) {
+    to.set_caps(Some(&caps));
+    let next = Mutex::new(next);
     to.set_callbacks(
         gst_app::AppSrcCallbacks::builder()
             .need_data(move |to, _| {
-                let mut at = at.lock().expect("nobody panics with it");
-                let Some(path) = files.get(*at) else {
-                    let _ = to.end_of_stream();
-                    return;
-                };
-                let data = match std::fs::read(path) {
-                    Ok(data) => data,
+                let got = next.lock().expect("nobody panics with it")();
+                match got {
+                    Ok(Some(buffer)) => drop(to.push_buffer(buffer)),
+                    Ok(None) => drop(to.end_of_stream()),
                     Err(e) => {
-                        gst::element_error!(to, gst::ResourceError::Read, ("{}: {e}", path.display()));
-                        return;
+                        *error.lock().expect("nobody panics with it") = Some(e);
+                        let _ = to.end_of_stream();
                     }
-                };
-                let n = *at as u64;
-                let by_rate = |n: u64| gst::ClockTime::SECOND.mul_div_floor(n * fps.denom() as u64, fps.numer() as u64);
-                let mut buffer = gst::Buffer::from_mut_slice(data);
-                let b = buffer.get_mut().expect("just made");
-                b.set_pts(times.as_ref().map(|t| gst::ClockTime::from_nseconds(t[*at])).or_else(|| by_rate(n)));
-                b.set_duration(by_rate(n + 1).zip(by_rate(n)).map(|(b, a)| b - a));
-                *at += 1;
-                let _ = to.push_buffer(buffer);
+                }
             })
             .build(),
     );
+}
+
+fn buffer(data: Vec<u8>, pts: gst::ClockTime) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_mut_slice(data);
+    buffer.get_mut().expect("just made").set_pts(pts);
+    buffer
+}
+
+/// Files one after the other, each with its time where that is known, else by the frame rate.
+fn files(files: Vec<PathBuf>, fps: gst::Fraction) -> (gst::Caps, Next) {
+    let png = files.first().is_some_and(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")));
+    let times = super::pictures::times(&files);
+    // The mean rate, where it is known better.
+    let mean = |t: &Vec<u64>| gst::Fraction::approximate_f64((t.len() - 1) as f64 * 1e9 / (t[t.len() - 1] - t[0]) as f64);
+    let fps = times.as_ref().filter(|t| t.len() > 1).and_then(mean).filter(|f| f.numer() > 0).unwrap_or(fps);
+    let caps = gst::Caps::builder(if png { "image/png" } else { "image/jpeg" }).field("framerate", fps).build();
+    let mut list = files.into_iter().enumerate();
+    let next = move || {
+        let Some((n, path)) = list.next() else { return Ok(None) };
+        let data = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let by_rate = gst::ClockTime::SECOND.mul_div_floor(n as u64 * fps.denom() as u64, fps.numer() as u64);
+        let time = times.as_ref().map(|t| gst::ClockTime::from_nseconds(t[n])).or(by_rate);
+        Ok(Some(buffer(data, time.ok_or("so many pictures have no time")?)))
+    };
+    (caps, Box::new(next))
+}
+
+/// Caps of messages like the first one.
+fn caps(content: &Content) -> Result<gst::Caps, Error> {
+    Ok(match content {
+        Content::Jpeg(_) => gst::Caps::builder("image/jpeg").field("framerate", gst::Fraction::new(0, 1)).build(),
+        Content::Lic(_) => gst::Caps::builder("video/x-lic").field("stream-format", "byte-stream").field("alignment", "frame").build(),
+        Content::Raw { format, width, height, .. } => gst::Caps::builder("video/x-raw")
+            .field("format", name(*format)?)
+            .field("width", *width as i32)
+            .field("height", *height as i32)
+            .field("framerate", gst::Fraction::new(0, 1))
+            .build(),
+        Content::Other(what) => return Err(format!("pictures of the kind {what:?} are not read").into()),
+    })
+}
+
+fn name(format: RawFormat) -> Result<&'static str, Error> {
+    Ok(match format {
+        RawFormat::Rgb => "RGB",
+        RawFormat::Bgr => "BGR",
+        RawFormat::Rgbx => "RGBx",
+        RawFormat::Bgrx => "BGRx",
+        RawFormat::Gray8 => "GRAY8",
+        RawFormat::Uyvy => "UYVY",
+        RawFormat::Yuy2 => "YUY2",
+        other => return Err(format!("{other:?} is not in any message").into()),
+    })
+}
+
+/// Messages of a topic, from the time `start` on.
+fn messages(mut topic: Topic, start: u64) -> Next {
+    let mut size = None;
+    Box::new(move || {
+        let Some(m) = topic.next()? else { return Ok(None) };
+        let data = match m.content {
+            Content::Jpeg(data) | Content::Lic(data) => data,
+            Content::Raw { format, width, height, step, data } => {
+                if *size.get_or_insert((format, width, height)) != (format, width, height) {
+                    return Err("its pictures change size or format: only --to mcap follows that".into());
+                }
+                lines(format, width as usize, height as usize, step, &data)?
+            }
+            Content::Other(what) => return Err(format!("pictures of the kind {what:?} are not read").into()),
+        };
+        Ok(Some(buffer(data, gst::ClockTime::from_nseconds(m.time.saturating_sub(start)))))
+    })
+}
+
+/// Lines at GStreamer's distance, a multiple of four.
+fn lines(format: RawFormat, width: usize, height: usize, step: usize, data: &[u8]) -> Result<Vec<u8>, Error> {
+    let (line, count) = format.planes(width, height)[0];
+    if step < line || data.len() < step * count.saturating_sub(1) + line {
+        return Err("a message with fewer bytes than its picture has".into());
+    }
+    let stride = line.next_multiple_of(4);
+    let mut out = vec![0; stride * count];
+    out.chunks_exact_mut(stride).zip(data.chunks(step)).for_each(|(to, from)| to[..line].copy_from_slice(&from[..line]));
+    Ok(out)
 }
 
 /// Length of an input, by opening it.
@@ -149,6 +266,15 @@ pub fn length(input: &Input, fps: gst::Fraction) -> Option<f64> {
     }
     if input.kind == Kind::Lic {
         return super::lic::length(&input.path);
+    }
+    if input.kind == Kind::Mcap {
+        let mut all = topic(input).ok()?;
+        let first = all.next().ok()??.time;
+        let mut last = first;
+        while let Ok(Some(m)) = all.next() {
+            last = m.time;
+        }
+        return Some(last.saturating_sub(first) as f64 * 1e-9);
     }
     let running = Running::parse("filesrc name=file ! decodebin name=decoder decoder. ! queue name=raw ! fakesink").ok()?;
     let _source = Source::connect(&running, input, fps).ok()?;

@@ -1,0 +1,58 @@
+//! To MCAP files.
+
+use super::sink;
+use super::{Coder, Done, Progress};
+use crate::bag::{self, Packets};
+use crate::commands::Error;
+use crate::inputs::{Input, Kind};
+use lic_container::lic::Frames;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+/// Topic of pictures that come from no topic.
+const TOPIC: &str = "/camera/lic";
+
+pub fn run(input: &Input, coder: &Coder, part: &Path, progress: &dyn Progress) -> Result<Done, Error> {
+    let topic = coder.topics.first().map_or(TOPIC, String::as_str);
+    let frame_id = topic.trim_matches('/').split('/').next().unwrap_or_default();
+    let state = (Done::default(), None, 0u64);
+    let push = |packets: &mut Packets, (done, first, last): &mut (Done, Option<u64>, u64), data: Vec<u8>, time: u64| {
+        done.frames += 1;
+        first.get_or_insert(time);
+        *last = time;
+        packets.push(data, time)
+    };
+    let (packets, (mut done, first, last)) = match input.kind {
+        Kind::Mcap => return bag::remux(&input.path, &coder.topics, coder.images, coder, part, progress),
+        Kind::Lic => {
+            let (mut packets, mut state) = (Packets::create(part, topic, frame_id)?, state);
+            let mut frames = Frames::new(BufReader::new(File::open(&input.path)?), 0);
+            let mut expected = 0;
+            while let Some(f) = frames.next()? {
+                let time = f.time.unwrap_or(expected);
+                expected = time + f.header.stream.map_or(33_333_333, |s| 1_000_000_000 * s.fps.1 as u64 / s.fps.0.max(1) as u64);
+                push(&mut packets, &mut state, f.data, time)?;
+            }
+            (packets, state)
+        }
+        _ => {
+            let (running, source) = super::lic::coded(input, coder)?;
+            let out = sink::collect(
+                running,
+                &source,
+                progress,
+                (Packets::create(part, topic, frame_id)?, state),
+                move |(packets, state), sample| {
+                    let data = sample.buffer().ok_or("a sample without a buffer")?.map_readable()?.to_vec();
+                    push(packets, state, data, sink::time(sample)?)
+                },
+            )?;
+            source.left_out("an MCAP file", progress);
+            out
+        }
+    };
+    done.bytes = packets.finish()?;
+    done.seconds = (last - first.unwrap_or(last)) as f64 * 1e-9;
+    Ok(done)
+}
