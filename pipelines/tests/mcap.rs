@@ -18,7 +18,11 @@ fn bag(f: &Folder, frames: u32) -> std::path::PathBuf {
     clip(&f.at("source.mp4"), frames, 0);
     ok(&["transcode", f.at("source.mp4").to_str().unwrap(), "--to", "jpeg", "--out", f.at("jpeg").to_str().unwrap(), "--quality", "80"]);
     let path = f.at("bag.mcap");
-    let mut w = mcap::WriteOptions::new().profile("ros2").chunk_size(Some(60_000)).create(std::io::BufWriter::new(File::create(&path).unwrap())).unwrap();
+    let mut w = mcap::WriteOptions::new()
+        .profile("ros2")
+        .chunk_size(Some(60_000))
+        .create(std::io::BufWriter::new(File::create(&path).unwrap()))
+        .unwrap();
     let none = BTreeMap::new();
     let qos: BTreeMap<String, String> = [("offered_qos_profiles".to_string(), "- history: 1".to_string())].into();
     let compressed = w.add_schema("sensor_msgs/msg/CompressedImage", "ros2msg", b"any text").unwrap();

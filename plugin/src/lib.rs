@@ -15,7 +15,7 @@ mod network;
 mod ros2;
 mod ros2sink;
 mod ros2src;
-mod stream;
+pub mod stream;
 mod zenohsink;
 mod zenohsrc;
 

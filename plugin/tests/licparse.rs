@@ -334,3 +334,32 @@ fn seeking_in_a_file() {
     // Back to the start: all of it.
     assert_eq!(play(&launch, Some(gst::ClockTime::ZERO)).1, (0..96).map(time).collect::<Vec<_>>());
 }
+
+/// Files of `lic transcode`: frames with times of their own and an index behind them.
+#[test]
+fn times_within_frames_count_and_an_index_is_no_garbage() {
+    let f = frames(4, 10);
+    let times: Vec<u64> = (0..10).map(|n| 5 + n * 33_333_333 + if n % 3 == 1 { 7_654_321 } else { 0 }).collect();
+    let mut file = lic_container::lic::Writer::new(Vec::new());
+    f.iter().zip(&times).for_each(|(f, t)| file.push(f, *t).unwrap());
+    // An index that looks like the beginning of a frame at many places.
+    let notes = (0..50).map(|i| (format!("note {i}"), "L\u{4c5}L\u{4c5}".repeat(20))).collect();
+    let data = file.finish(notes).unwrap();
+    for chunk in [1, 9, 64, 1000, data.len()] {
+        let mut p = parser();
+        for c in data.chunks(chunk) {
+            p.push(gst::Buffer::from_mut_slice(c.to_vec())).unwrap();
+        }
+        p.push_event(gst::event::Eos::new());
+        let out = pull_all(&mut p);
+        assert_eq!(out.iter().map(|b| b.pts().unwrap().nseconds()).collect::<Vec<_>>(), times, "in pieces of {chunk}");
+        assert!(
+            out.iter()
+                .zip(&f)
+                .all(|(b, f)| b.size() > f.len() && !b.flags().contains(gst::BufferFlags::DISCONT) || b.pts() == out[0].pts())
+        );
+        while let Some(event) = p.try_pull_upstream_event() {
+            assert!(gst_video::UpstreamForceKeyUnitEvent::parse(&event).is_err(), "a key frame was asked for");
+        }
+    }
+}

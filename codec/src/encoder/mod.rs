@@ -262,7 +262,8 @@ impl Encoder {
         self.number
     }
 
-    /// Numbers go on from here: for an encoder that takes over a stream at another size. Before the first frame.
+    /// Numbers go on from here: for an encoder that takes over a stream at another size, or takes turns with others. Before the first frame,
+    /// or before one that is to be a key frame.
     pub fn set_next_number(&mut self, number: u32) {
         self.number = number;
     }

@@ -97,6 +97,11 @@ impl Coder {
         }
     }
 
+    /// Whether a device will do the work, which only elements ask.
+    pub fn on_device(&self) -> bool {
+        self.backend == "cuda" || self.backend == "auto" && lic_codec::Device::open(0, false).is_ok()
+    }
+
     /// Sets up a licenc for an input.
     pub fn set(&self, licenc: &gst::Element, input: &Input) -> Result<(), Error> {
         licenc.set_property_from_str("model", &self.model);

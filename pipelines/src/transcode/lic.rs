@@ -1,5 +1,6 @@
 //! To .lic files.
 
+use super::lanes::{Lanes, Packet};
 use super::sink::{self, END};
 use super::source::{self, Source};
 use super::{Coder, Done, Progress, To};
@@ -20,23 +21,43 @@ struct State {
     step: u64,
 }
 
-/// An input through licenc, ready to play.
-pub fn coded(input: &Input, coder: &Coder) -> Result<(Running, Source), Error> {
-    let running = Running::parse(&format!("{} ! licenc name=coder ! {END}", source::raw(input)?))?;
-    coder.set(&running.get("coder"), input)?;
+/// All packets of an input, one after the other, with their times and durations.
+pub fn packets<T: Send + 'static>(
+    input: &Input,
+    coder: &Coder,
+    progress: &dyn Progress,
+    state: T,
+    each: impl Fn(&mut T, Packet) -> Result<(), Error> + Send + Sync + Clone + 'static,
+) -> Result<(T, Source), Error> {
+    let settings = coder.settings();
+    if coder.target_size.is_some() || !Lanes::suit(&settings) || coder.on_device() {
+        let running = Running::parse(&format!("{} ! licenc name=coder ! {END}", source::raw(input)?))?;
+        coder.set(&running.get("coder"), input)?;
+        let source = Source::connect(&running, input, coder.fps)?;
+        let state = sink::collect(running, &source, progress, state, move |state, sample| {
+            let buffer = sample.buffer().ok_or("a sample without a buffer")?;
+            let duration = buffer.duration().map(|d| d.nseconds());
+            each(state, (buffer.map_readable()?.to_vec(), sink::time(sample)?, duration))
+        })?;
+        return Ok((state, source));
+    }
+    let running = Running::parse(&format!("{} ! video/x-raw,format={{I420,GRAY8}} ! {END}", source::raw(input)?))?;
     let source = Source::connect(&running, input, coder.fps)?;
-    Ok((running, source))
+    let (lanes, push) = (Lanes::new(&coder.model, settings)?, each.clone());
+    let (mut state, mut lanes) = sink::collect(running, &source, progress, (state, lanes), move |(state, lanes), sample| {
+        lanes.push(sample, sink::time(sample)?)?.into_iter().try_for_each(|p| push(state, p))
+    })?;
+    lanes.finish()?.into_iter().try_for_each(|p| each(&mut state, p))?;
+    Ok((state, source))
 }
 
 pub fn run(input: &Input, coder: &Coder, part: &Path, progress: &dyn Progress) -> Result<Done, Error> {
-    let (running, source) = coded(input, coder)?;
     let file = File::create(part).map_err(|e| format!("{}: {e}", part.display()))?;
     let state = State { writer: Writer::new(BufWriter::new(file)), first: None, last: 0, step: 0 };
-    let state = sink::collect(running, &source, progress, state, |state, sample| {
-        let (buffer, time) = (sample.buffer().ok_or("a sample without a buffer")?, sink::time(sample)?);
-        state.writer.push(&buffer.map_readable()?, time)?;
+    let (state, source) = packets(input, coder, progress, state, |state, (data, time, duration)| {
+        state.writer.push(&data, time)?;
         state.first.get_or_insert(time);
-        state.step = buffer.duration().map_or(time.saturating_sub(state.last), |d| d.nseconds());
+        state.step = duration.unwrap_or(time.saturating_sub(state.last));
         state.last = time;
         Ok(())
     })?;

@@ -1,6 +1,5 @@
 //! To MCAP files.
 
-use super::sink;
 use super::{Coder, Done, Progress};
 use crate::bag::{self, Packets};
 use crate::commands::Error;
@@ -37,16 +36,12 @@ pub fn run(input: &Input, coder: &Coder, part: &Path, progress: &dyn Progress) -
             (packets, state)
         }
         _ => {
-            let (running, source) = super::lic::coded(input, coder)?;
-            let out = sink::collect(
-                running,
-                &source,
+            let (out, source) = super::lic::packets(
+                input,
+                coder,
                 progress,
                 (Packets::create(part, topic, frame_id)?, state),
-                move |(packets, state), sample| {
-                    let data = sample.buffer().ok_or("a sample without a buffer")?.map_readable()?.to_vec();
-                    push(packets, state, data, sink::time(sample)?)
-                },
+                move |(packets, state), (data, time, _)| push(packets, state, data, time),
             )?;
             source.left_out("an MCAP file", progress);
             out

@@ -1,6 +1,7 @@
 //! One input -> one output.
 
 mod coder;
+mod lanes;
 mod lic;
 mod mcap;
 mod pictures;

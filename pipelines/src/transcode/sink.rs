@@ -8,7 +8,7 @@ use gst::prelude::*;
 use std::sync::{Arc, Mutex};
 
 /// End of every pipeline for [`collect`].
-pub const END: &str = "appsink name=out sync=false max-buffers=4";
+pub const END: &str = "appsink name=out sync=false max-buffers=2";
 
 /// Plays a pipeline that ends in [`END`]; `each` takes every sample. Its error ends the pipeline, and is the error.
 pub fn collect<T: Send + 'static>(

@@ -31,7 +31,7 @@ pub fn raw(input: &Input) -> Result<String, Error> {
             Content::Lic(_) => return Err("lic packets are not raw".into()),
             Content::Other(what) => return Err(format!("pictures of the kind {what:?} are not read").into()),
         },
-        _ => "filesrc name=file ! decodebin name=decoder decoder. ! queue name=raw max-size-buffers=4 max-size-bytes=0 max-size-time=0 ! videoconvert".into(),
+        _ => "filesrc name=file ! decodebin name=decoder decoder. ! queue name=raw max-size-buffers=2 max-size-bytes=0 max-size-time=0 ! videoconvert".into(),
     })
 }
 
