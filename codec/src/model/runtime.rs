@@ -8,6 +8,7 @@ use std::sync::Mutex;
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) environment: ort::environment::Environment,
+    path: PathBuf,
 }
 
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
@@ -38,12 +39,22 @@ impl Runtime {
              ORT_DYLIB_PATH to the path of libonnxruntime.so"
         )))
     }
+
+    /// The file it was loaded from, links followed.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of its build: version, commit.
+    pub fn build(&self) -> &'static str {
+        ort::info()
+    }
 }
 
 fn load(path: &Path) -> std::result::Result<Runtime, String> {
     let builder = ort::init_from(path).map_err(|e| e.to_string())?;
     let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
-    Ok(Runtime { environment })
+    Ok(Runtime { environment, path: path.canonicalize().unwrap_or_else(|_| path.into()) })
 }
 
 /// Files to try, best first. Only existing ones, so that a failure names a real file.

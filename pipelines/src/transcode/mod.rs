@@ -4,11 +4,11 @@ mod coder;
 mod lic;
 mod mcap;
 mod pictures;
-mod sink;
-mod source;
+pub mod sink;
+pub mod source;
 mod video;
 
-pub use coder::Coder;
+pub use coder::{Coder, fraction};
 
 use crate::commands::Error;
 use crate::inputs::Input;
