@@ -9,8 +9,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// End of the pipeline for a [`Recorder`].
-pub const END: &str = "appsink name=out sync=false max-buffers=64";
+/// End of the pipeline for a [`Recorder`]: whole frames of lic's and nothing else.
+pub const END: &str = "video/x-lic,alignment=frame ! appsink name=out sync=false max-buffers=64";
 
 struct State {
     writer: Writer<File>,

@@ -14,7 +14,7 @@ pub struct Runtime {
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Looks for libonnxruntime: `$ORT_DYLIB_PATH`, beside this library or in `../lic` from there,
+    /// Looks for libonnxruntime: `$ORT_DYLIB_PATH`, beside this library or program, in `../lic` or `../lib/<triplet>/lic` from there,
     /// `~/.cache/lic/onnxruntime`, system folders.
     /// The error says what to install.
     pub fn find() -> Result<Runtime> {
@@ -65,10 +65,12 @@ fn candidates() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = own_folder().into_iter().collect();
     // Where a package puts it: in `lic`, beside the folder of plugins.
     folders.extend(own_folder().and_then(|f| Some(f.parent()?.join("lic"))));
+    // The same as a program in bin sees it.
+    let arch = std::env::consts::ARCH;
+    folders.extend(own_folder().and_then(|f| Some(f.parent()?.join(format!("lib/{arch}-linux-gnu/lic")))));
     if let Some(home) = std::env::var_os("HOME") {
         folders.push(Path::new(&home).join(".cache/lic/onnxruntime"));
     }
-    let arch = std::env::consts::ARCH;
     folders.extend(
         [format!("/usr/lib/{arch}-linux-gnu"), "/usr/local/lib".into(), "/usr/lib".into(), "/opt/onnxruntime/lib".into()]
             .map(PathBuf::from),

@@ -66,7 +66,7 @@ const PEERS: [Peer; 3] = [
     Peer {
         name: "AVIF (AV1 key frames)",
         needs: &["av1enc", "av1dec"],
-        encoder: "av1enc cpu-used=8 end-usage=q min-quantizer={q} max-quantizer={q} keyframe-max-dist=1 keyframe-mode=disabled usage-profile=all-intra",
+        encoder: "av1enc cpu-used=8 min-quantizer={q} max-quantizer={q} keyframe-max-dist=0",
         decoder: "av1dec",
         range: (1, 63),
         most: 8,

@@ -103,7 +103,7 @@ impl Args {
         let part = |o: Option<&Output>| o.map(|o| o.part().to_path_buf()).unwrap_or_default();
         Ok(match to {
             To::Elements(sink) => format!("licdec name=decoder ! {count} ! {sink}"),
-            To::Lic(_) => format!("{count} ! licparse ! {}", recording::END),
+            To::Lic(_) => format!("{count} ! {}", recording::END),
             To::Video(path) => {
                 let mp4 = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("mp4"));
                 for needed in ["x264enc", "h264parse", if mp4 { "mp4mux" } else { "matroskamux" }] {
