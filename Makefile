@@ -1,7 +1,7 @@
 # Every recipe is one script; scripts/env.sh says where things lie. Results: demo/ and docs/results/.
 DATA ?= ../shared/data
 
-.PHONY: help setup build install test lint demo test-cuda bench-cuda test-camera test-arm package test-package soak memcheck fuzz bench bench-speed clean
+.PHONY: help setup build install test lint demo test-cuda bench-cuda test-camera test-arm test-cluster package test-package soak memcheck fuzz bench bench-speed clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 24
@@ -26,6 +26,9 @@ demo:           ## a real clip through licenc ! zenohsink and back, beside JPEG 
 
 test-camera:    ## the verbatim camera line on a real V4L2 device, in a QEMU guest
 	@scripts/setup && scripts/build && scripts/test-camera
+
+test-cluster:   ## recordings transcoded by two Ray workers, one of which is killed
+	@scripts/setup cluster && scripts/build && examples/cluster/check
 
 test-arm:       ## kernels and codec for 64-bit ARM, under qemu-user: NEON twins, golden streams, real clips
 	@scripts/setup arm && scripts/build && scripts/test-arm "$(DATA)"

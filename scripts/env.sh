@@ -12,8 +12,12 @@ ONNXRUNTIME_VERSION=1.23.2
 export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$LIC_CACHE/onnxruntime/$ONNXRUNTIME_VERSION/libonnxruntime.so}
 
 # A registry of its own: this build of the plugin never reaches, nor depends on, the user's.
+# The plugin alone: beside it in release/ lies a library that is no plugin.
+if [[ ! -L $CARGO_TARGET_DIR/gstreamer/libgstlic.so ]]; then
+    mkdir -p "$CARGO_TARGET_DIR/gstreamer" && ln -sfn ../release/libgstlic.so "$CARGO_TARGET_DIR/gstreamer/libgstlic.so"
+fi
 case :${GST_PLUGIN_PATH:-}: in
-*:"$CARGO_TARGET_DIR/release":*) ;;
-*) export GST_PLUGIN_PATH=$CARGO_TARGET_DIR/release${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH} ;;
+*:"$CARGO_TARGET_DIR/gstreamer":*) ;;
+*) export GST_PLUGIN_PATH=$CARGO_TARGET_DIR/gstreamer${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH} ;;
 esac
 export GST_REGISTRY=${GST_REGISTRY:-$CARGO_TARGET_DIR/gst-registry.bin}

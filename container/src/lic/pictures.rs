@@ -52,6 +52,15 @@ impl<R: Read + Seek> Pictures<R> {
         Ok(Picture { info, format, data, time: self.frames[place].time })
     }
 
+    /// Time of frame `n` in nanoseconds, if it says one, without decoding.
+    pub fn time(&mut self, n: u64) -> Result<Option<u64>> {
+        let (group, place) = self.reader.index().find(n).ok_or_else(|| Error::NoFrame { n, of: self.reader.index().frames() })?;
+        if self.group == Some(group) {
+            return Ok(self.frames[place as usize].time);
+        }
+        Ok(self.reader.up_to(n)?.last().and_then(|f| f.time))
+    }
+
     /// Decodes up to frame `n`: its place in the group.
     fn reach(&mut self, n: u64) -> Result<usize> {
         let (group, place) = self.reader.index().find(n).ok_or_else(|| Error::NoFrame { n, of: self.reader.index().frames() })?;
