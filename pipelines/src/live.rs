@@ -26,7 +26,9 @@ pub fn play(running: &Running, stop: &Stop, begun: impl Fn() -> bool, tell: &mut
 
 fn heard(message: &gst::Message, tell: &mut Tell) {
     match message.view() {
-        gst::MessageView::Warning(w) => tell(&w.error().to_string(), serde_json::json!({ "event": "warning", "text": w.error().to_string() })),
+        gst::MessageView::Warning(w) => {
+            tell(&w.error().to_string(), serde_json::json!({ "event": "warning", "text": w.error().to_string() }))
+        }
         gst::MessageView::Element(e) => {
             if let Some((text, value)) = e.structure().and_then(words) {
                 tell(&text, value);
@@ -45,7 +47,10 @@ fn words(s: &gst::StructureRef) -> Option<(String, serde_json::Value)> {
         "zenoh-disconnected" => ("disconnected; trying again".into(), serde_json::json!({ "event": "disconnected" })),
         "zenoh-receiver-joined" => {
             let all = count("receivers");
-            (format!("a receiver joined: {all} now"), serde_json::json!({ "event": "joined", "receiver": text("receiver"), "receivers": all }))
+            (
+                format!("a receiver joined: {all} now"),
+                serde_json::json!({ "event": "joined", "receiver": text("receiver"), "receivers": all }),
+            )
         }
         "zenoh-receiver-left" => {
             let all = count("receivers");

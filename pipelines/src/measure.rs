@@ -90,7 +90,12 @@ fn cpu() -> Duration {
 }
 
 /// Everything through some elements. The cost is that from the first to the last: what starts up is no part of it.
-fn through(buffers: &[gst::Buffer], caps: &gst::Caps, elements: &str, mut each: impl FnMut(usize, &gst::Sample) -> Result<(), Error>) -> Result<Cost, Error> {
+fn through(
+    buffers: &[gst::Buffer],
+    caps: &gst::Caps,
+    elements: &str,
+    mut each: impl FnMut(usize, &gst::Sample) -> Result<(), Error>,
+) -> Result<Cost, Error> {
     let running = Running::parse(&format!("appsrc name=pushed format=time ! {elements} ! {END}"))?;
     let pushed = running.get("pushed").downcast::<gst_app::AppSrc>().expect("an appsrc");
     pushed.set_caps(Some(caps));

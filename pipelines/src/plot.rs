@@ -22,7 +22,8 @@ pub fn over_time(title: &str, points: &[(f64, f64)]) -> String {
     );
     for i in 0..=4 {
         let (v, t) = (low + (high - low) * i as f64 / 4.0, end * i as f64 / 4.0);
-        let _ = writeln!(out, "<path d=\"M{LEFT} {0:.1}H{1}\" stroke=\"#ddd\"/><text x=\"4\" y=\"{0:.1}\">{v:.1}</text>", y(v), WIDTH - 10.0);
+        let _ =
+            writeln!(out, "<path d=\"M{LEFT} {0:.1}H{1}\" stroke=\"#ddd\"/><text x=\"4\" y=\"{0:.1}\">{v:.1}</text>", y(v), WIDTH - 10.0);
         let _ = writeln!(out, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{t:.1} s</text>", x(t).min(WIDTH - 20.0), HEIGHT - 10.0);
     }
     out.push_str("<polyline fill=\"none\" stroke=\"#06c\" points=\"");

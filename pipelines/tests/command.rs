@@ -104,7 +104,8 @@ fn models_are_listed_with_what_they_are_for() {
 #[test]
 fn doctor_says_what_is_missing() {
     let findings = json(&["doctor", "--json"]);
-    let state = |what: &str| findings.as_array().unwrap().iter().find(|f| f["what"] == what).unwrap()["state"].as_str().unwrap().to_string();
+    let state =
+        |what: &str| findings.as_array().unwrap().iter().find(|f| f["what"] == what).unwrap()["state"].as_str().unwrap().to_string();
     assert_eq!((state("gstreamer"), state("onnx"), state("speed")), ("found".into(), "found".into(), "found".into()));
     let out = lic(&["doctor"]).env("ORT_DYLIB_PATH", "/nonexistent/libonnxruntime.so").output().unwrap();
     assert_eq!(out.status.code(), Some(1));

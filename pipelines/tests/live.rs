@@ -79,7 +79,10 @@ fn a_stream_is_listed_and_received_into_every_kind_of_file() {
     assert_eq!(frames(&f.at("a.lic")), 12);
 
     let list: serde_json::Value = serde_json::from_str(&ok(&["list", "--connect", &at, "--time", "30", "--json"])).unwrap();
-    assert_eq!((list[0]["key"].as_str(), list[0]["host"].as_str(), list.as_array().unwrap().len()), (Some("lic/robot/cam"), Some("robot"), 1));
+    assert_eq!(
+        (list[0]["key"].as_str(), list[0]["host"].as_str(), list.as_array().unwrap().len()),
+        (Some("lic/robot/cam"), Some("robot"), 1)
+    );
     assert!(list[0]["caps"].as_str().unwrap().starts_with("video/x-lic"), "{list}");
     assert!(ok(&["list", "--connect", &at, "--time", "30"]).contains("160x96 30 frames/s"));
 

@@ -89,7 +89,8 @@ pub fn list(expression: &str, network: &Network, time: Duration, formats: bool) 
     let stop = Arc::new(AtomicBool::new(false));
     let found = Arc::new(Mutex::new(Found::default()));
     let (control, messages) = channel();
-    let role = Looking { expression, formats, found: found.clone(), control: control.clone(), declared: Vec::new(), heard: BTreeMap::new() };
+    let role =
+        Looking { expression, formats, found: found.clone(), control: control.clone(), declared: Vec::new(), heard: BTreeMap::new() };
     let threads = Threads::default();
     let end = stop.clone();
     threads.spawn("lic-list", move || Link::new(plan, role, messages, end).run())?;

@@ -180,7 +180,18 @@ impl Pack {
             return Err(Error::Pack("a prior for kind motion without networks.safetensors".into()));
         }
         let (name, card, id) = (manifest.name, manifest.card, hash.finalize().into());
-        Ok(Pack { name, id, analysis: f.analysis.unwrap_or_default(), synthesis: f.synthesis, integers, prior, lite, channels, card, bytes })
+        Ok(Pack {
+            name,
+            id,
+            analysis: f.analysis.unwrap_or_default(),
+            synthesis: f.synthesis,
+            integers,
+            prior,
+            lite,
+            channels,
+            card,
+            bytes,
+        })
     }
 
     /// The prior of any pack but a lite one: callers have looked at `lite` before.

@@ -90,7 +90,8 @@ pub fn run(args: Args) -> Result<ExitCode, Error> {
     let clip = match &args.clip {
         Some(path) => {
             let found = inputs::by_topic(inputs::find(std::slice::from_ref(path))?, &[])?;
-            let [input] = <[_; 1]>::try_from(found).map_err(|all| format!("{} holds {} recordings; name one", path.display(), all.len()))?;
+            let [input] =
+                <[_; 1]>::try_from(found).map_err(|all| format!("{} holds {} recordings; name one", path.display(), all.len()))?;
             Clip::open(&input, args.frames as usize).map_err(|e| format!("{}: {e}", path.display()))?
         }
         None => {
@@ -163,7 +164,9 @@ impl Peer {
         let few = cut(self.most.min(24));
         let quality = |q: u32| -> Result<f64, Error> {
             let coded = measure::encode(&few, &self.encoder(q)).map_err(|e| format!("{}: {e}", self.name))?;
-            Ok(metrics::yuv(measure::decode(&coded.packets, &coded.caps, self.decoder, &few, true).map_err(|e| format!("{}: {e}", self.name))?.0))
+            Ok(metrics::yuv(
+                measure::decode(&coded.packets, &coded.caps, self.decoder, &few, true).map_err(|e| format!("{}: {e}", self.name))?.0,
+            ))
         };
         let (mut low, mut high) = self.range;
         let (mut of_low, mut of_high) = (quality(low)?, quality(high)?);
@@ -183,11 +186,23 @@ impl Peer {
 }
 
 fn say(rows: &[Row]) {
-    println!("{:26} {:>11} {:>6} {:>12} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}", "codec", "setting", "frames", "bytes/frame", "Y dB", "YUV dB", "enc f/s", "CPU ms", "dec f/s", "CPU ms");
+    println!(
+        "{:26} {:>11} {:>6} {:>12} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "codec", "setting", "frames", "bytes/frame", "Y dB", "YUV dB", "enc f/s", "CPU ms", "dec f/s", "CPU ms"
+    );
     for r in rows {
         println!(
             "{:26} {:>11} {:>6} {:>12.0} {:>7.2} {:>8.2} {:>8.0} {:>8.1} {:>8.0} {:>8.1}",
-            r.codec, r.setting, r.frames, r.bytes_per_frame, r.psnr_y, r.psnr_yuv, r.encode.rate, r.encode.cpu_ms, r.decode.rate, r.decode.cpu_ms
+            r.codec,
+            r.setting,
+            r.frames,
+            r.bytes_per_frame,
+            r.psnr_y,
+            r.psnr_yuv,
+            r.encode.rate,
+            r.encode.cpu_ms,
+            r.decode.rate,
+            r.decode.cpu_ms
         );
     }
 }

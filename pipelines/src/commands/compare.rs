@@ -244,7 +244,10 @@ fn say(r: &Report) {
     if r.a.alone + r.b.alone > 0 {
         println!("without a partner, left out: {} of A, {} of B", r.a.alone, r.b.alone);
     }
-    println!("PSNR     Y {:.2}  U {:.2}  V {:.2}  YUV {:.2} dB; the worst frame's Y {:.2}", r.psnr_y, r.psnr_u, r.psnr_v, r.psnr_yuv, r.least_psnr_y);
+    println!(
+        "PSNR     Y {:.2}  U {:.2}  V {:.2}  YUV {:.2} dB; the worst frame's Y {:.2}",
+        r.psnr_y, r.psnr_u, r.psnr_v, r.psnr_yuv, r.least_psnr_y
+    );
     match r.ms_ssim {
         Some(s) => println!("MS-SSIM  {s:.5} ({:.2} dB)", -10.0 * (1.0 - s).max(1e-10).log10()),
         None => println!("MS-SSIM  needs pictures of 176x176 at least"),

@@ -1,14 +1,17 @@
 use super::{Error, FAILED};
 use crate::media;
 use crate::probe;
+use lic_transport::Network;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Say what of lic's needs is here, and what to install.
 #[derive(clap::Args)]
-#[command(after_help = "Each line is found (ok), missing without harm to the rest (--), or missing and necessary (!!): then the exit status is 1.
-The line `speed` codes and decodes a moving test picture; whether a camera's modes are followed is reckoned from it.")]
+#[command(
+    after_help = "Each line is found (ok), missing without harm to the rest (--), or missing and necessary (!!): then the exit status is 1.
+The line `speed` codes and decodes a moving test picture; whether a camera's modes are followed is reckoned from it."
+)]
 pub struct Args {
     /// One JSON document on standard output
     #[arg(long)]
@@ -53,7 +56,11 @@ const ELEMENTS: [(&str, &[&str], &str); 8] = [
     ("gstreamer1.0-plugins-base", &["videoconvert", "decodebin", "videotestsrc", "appsrc", "appsink"], ""),
     ("gstreamer1.0-plugins-good", &["v4l2src"], "cameras (lic send)"),
     ("gstreamer1.0-plugins-good", &["autovideosink"], "the window of lic receive"),
-    ("gstreamer1.0-plugins-good", &["mp4mux", "qtdemux", "matroskamux", "matroskademux", "jpegenc", "jpegdec"], "MP4, Matroska, cameras with JPEG"),
+    (
+        "gstreamer1.0-plugins-good",
+        &["mp4mux", "qtdemux", "matroskamux", "matroskademux", "jpegenc", "jpegdec"],
+        "MP4, Matroska, cameras with JPEG",
+    ),
     ("gstreamer1.0-plugins-bad", &["h264parse", "jpegparse"], "H.264 and JPEG files"),
     ("gstreamer1.0-plugins-ugly", &["x264enc"], "writing MP4 and Matroska"),
     ("gstreamer1.0-libav", &["avdec_h264"], "reading H.264"),
@@ -75,7 +82,9 @@ pub fn run(args: Args) -> Result<ExitCode, Error> {
     all.push(runtime);
     let speed = if works { probe::speed() } else { Err("not tried".into()) };
     all.push(match &speed {
-        Ok(s) => Finding::found("speed", format!("640x480 moving picture: {:.0} frames/s coded, {:.0} decoded (quality 50)", s.encode, s.decode)),
+        Ok(s) => {
+            Finding::found("speed", format!("640x480 moving picture: {:.0} frames/s coded, {:.0} decoded (quality 50)", s.encode, s.decode))
+        }
         Err(e) => Finding::missing("speed", e.to_string()),
     });
     all.push(zenoh());
@@ -128,20 +137,22 @@ fn runtime() -> Finding {
 }
 
 fn zenoh() -> Finding {
-    // Opens the meeting point itself where nobody holds it, as lic send would.
-    let free = std::net::TcpListener::bind(("127.0.0.1", 7447)).is_ok();
-    if free {
-        return Finding::found("zenoh", "port 7447 on this machine is free: lic send opens its meeting point there");
+    let at = Network::default().rendezvous();
+    if std::net::TcpListener::bind(at).is_ok() {
+        return Finding::found("zenoh", format!("port {} on this machine is free: lic send opens its meeting point there", at.port()));
     }
-    match lic_transport::list("**", &lic_transport::Network { connect: Some("tcp/127.0.0.1:7447".into()), ..Default::default() }, Duration::from_secs(4), false)
-    {
-        Ok(l) if l.connected => {
-            Finding::found("zenoh", format!("a router (zenoh's, or lic's own) answers at port 7447, with {} streams of lic's", l.streams.len()))
-        }
+    let network = Network { connect: Some(format!("tcp/{at}")), ..Default::default() };
+    match lic_transport::list("**", &network, Duration::from_secs(4), false) {
+        Ok(l) if l.connected => Finding::found(
+            "zenoh",
+            format!("a router (zenoh's, or lic's own) answers at port {}, with {} streams of lic's", at.port(), l.streams.len()),
+        ),
         _ => Finding::absent(
             "zenoh",
-            "something else holds port 7447 of this machine: end it, or set LIC_RENDEZVOUS_PORT to another port on both ends, or give \
-             --connect and --listen",
+            format!(
+                "something else holds port {} of this machine: end it, or set LIC_RENDEZVOUS_PORT to another port on both ends, or give --connect and --listen",
+                at.port()
+            ),
         ),
     }
 }

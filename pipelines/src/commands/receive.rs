@@ -75,9 +75,11 @@ impl Args {
                 return Ok(To::Elements(sink.clone()));
             }
             if ["DISPLAY", "WAYLAND_DISPLAY"].iter().all(|v| std::env::var_os(v).is_none_or(|s| s.is_empty())) {
-                return Err("there is no screen here ($DISPLAY and $WAYLAND_DISPLAY are not set): --to FILE records, --sink ELEMENTS shows \
+                return Err(
+                    "there is no screen here ($DISPLAY and $WAYLAND_DISPLAY are not set): --to FILE records, --sink ELEMENTS shows \
                             otherwise, for example with --sink 'videoconvert ! kmssink'"
-                    .into());
+                        .into(),
+                );
             }
             media::element("autovideosink")?;
             return Ok(To::Elements("videoconvert ! autovideosink".into()));
@@ -110,7 +112,9 @@ impl Args {
                     media::element(needed)?;
                 }
                 let muxer = if mp4 { "mp4mux" } else { "matroskamux" };
-                format!("licdec name=decoder ! {count} ! videoconvert ! x264enc tune=zerolatency ! h264parse ! {muxer} ! filesink name=file")
+                format!(
+                    "licdec name=decoder ! {count} ! videoconvert ! x264enc tune=zerolatency ! h264parse ! {muxer} ! filesink name=file"
+                )
             }
             To::Folder(_) => {
                 fs::create_dir(part(output))?;

@@ -120,7 +120,9 @@ impl Args {
             if named.is_some() && !device.exists() {
                 return Err(format!("{}: no such device; `lic doctor` lists cameras", device.display()).into());
             }
-            if named.is_none() && !std::fs::read_dir("/dev").is_ok_and(|d| d.flatten().any(|e| e.file_name().to_string_lossy().starts_with("video"))) {
+            if named.is_none()
+                && !std::fs::read_dir("/dev").is_ok_and(|d| d.flatten().any(|e| e.file_name().to_string_lossy().starts_with("video")))
+            {
                 return Err("there is no camera (/dev/video*): name a file, or `test` for a moving picture".into());
             }
             let caps = |kind: &str| caps(kind, self.size, self.fps);
@@ -175,12 +177,8 @@ pub fn run(args: Args) -> Result<ExitCode, Error> {
     }
     let kind = front.input.as_ref().map(|i| i.kind);
     eprintln!("lic: sending {}; Ctrl-C ends it", describe(args.source.as_deref(), kind));
-    let started = live::play(
-        &running,
-        &stop,
-        || live::statistics(&sink)["sent"].as_u64() > Some(0),
-        &mut |text, _| eprintln!("lic: {text}"),
-    );
+    let started =
+        live::play(&running, &stop, || live::statistics(&sink)["sent"].as_u64() > Some(0), &mut |text, _| eprintln!("lic: {text}"));
     let stats = live::statistics(&sink);
     started?;
     let number = |name: &str| stats[name].as_u64().unwrap_or(0);
