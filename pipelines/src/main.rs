@@ -30,8 +30,8 @@ const AFTER: &str = "First steps:
   lic receive                                         on the same machine: a window
   lic help send                                       every subcommand has examples
 
-Exit status: 0 done, 1 something failed (said on standard error), 2 wrong arguments. With --json standard output holds one JSON document
-(one object a line: lic receive) and nothing else.";
+Exit status: 0 done, 1 something failed (said on standard error), 2 wrong arguments.
+With --json standard output holds one JSON document (lic receive: one object a line) and nothing else.";
 
 #[derive(Parser)]
 #[command(

@@ -7,6 +7,7 @@ use crate::metrics;
 use crate::outlet::{END, Outlet};
 use crate::transcode::source::{self, Source};
 use gst::prelude::*;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Bytes of raw pictures that are held at most.
@@ -99,8 +100,8 @@ fn through(
     let running = Running::parse(&format!("appsrc name=pushed format=time ! {elements} ! {END}"))?;
     let pushed = running.get("pushed").downcast::<gst_app::AppSrc>().expect("an appsrc");
     pushed.set_caps(Some(caps));
-    let mut list = buffers.to_vec().into_iter();
-    let need_data = move |to: &gst_app::AppSrc, _| match list.next() {
+    let mut list: VecDeque<gst::Buffer> = buffers.iter().cloned().collect();
+    let need_data = move |to: &gst_app::AppSrc, _| match list.pop_front() {
         Some(b) => drop(to.push_buffer(b)),
         None => drop(to.end_of_stream()),
     };

@@ -5,16 +5,15 @@ use std::path::PathBuf;
 
 /// With none of them: this host, over loopback.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Network")]
 pub struct Place {
     /// The other side or a zenoh router: tcp/HOST:7447 (several with commas between) [default: this host]
-    #[arg(long, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT", help_heading = "Network")]
     pub connect: Option<String>,
     /// Let the other side connect here: tcp/0.0.0.0:7447
-    #[arg(long, value_name = "ENDPOINT")]
+    #[arg(long, value_name = "ENDPOINT", help_heading = "Network")]
     pub listen: Option<String>,
     /// A zenoh configuration file, for certificates and rules [default: $ZENOH_CONFIG]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
     pub config: Option<PathBuf>,
 }
 
