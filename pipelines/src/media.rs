@@ -94,7 +94,7 @@ impl Running {
 }
 
 /// What an element said, for people: its own words, and the details where they add something.
-fn said(e: &gst::message::Error) -> Error {
+pub fn said(e: &gst::message::Error) -> Error {
     let who = e.src().map(|s| s.name().to_string()).unwrap_or_default();
     let detail = e.debug().and_then(|d| d.lines().last().map(|l| l.trim().to_string())).filter(|l| !l.is_empty() && !l.contains(".c("));
     match detail {

@@ -130,7 +130,8 @@ impl Network {
         Ok(plan)
     }
 
-    fn rendezvous(&self) -> SocketAddr {
+    /// Where both ends meet with nothing set.
+    pub fn rendezvous(&self) -> SocketAddr {
         let from_environment = || std::env::var(RENDEZVOUS_VARIABLE).ok()?.parse().ok();
         let port = self.rendezvous_port.or_else(from_environment).unwrap_or(RENDEZVOUS_PORT);
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)

@@ -74,6 +74,11 @@ pub(crate) fn receiver_tokens(key: &str, stream: u64) -> String {
     format!("{key}/{SIDE}/sub/{}/*", hex(stream))
 }
 
+/// The tokens of all receivers of a key expression's streams.
+pub(crate) fn all_receiver_tokens(expression: &str) -> String {
+    format!("{expression}/{SIDE}/sub/*/*")
+}
+
 /// Where a publisher hears what receivers ask of it.
 pub(crate) fn requests(key: &str, stream: u64) -> String {
     format!("{key}/{SIDE}/request/{}", hex(stream))
@@ -89,6 +94,14 @@ pub(crate) fn parse_publisher_token(token: &str) -> Option<(&str, u64)> {
     let (head, id) = token.rsplit_once('/')?;
     let key = head.strip_suffix("/pub")?.strip_suffix(SIDE)?.strip_suffix('/')?;
     (!key.is_empty() && !is_wild(key)).then_some((key, parse_hex(id)?))
+}
+
+/// Key, stream and receiver out of a receiver's token.
+pub(crate) fn parse_any_receiver_token(token: &str) -> Option<(&str, u64, u64)> {
+    let (head, receiver) = token.rsplit_once('/')?;
+    let (head, stream) = head.rsplit_once('/')?;
+    let key = head.strip_suffix("/sub")?.strip_suffix(SIDE)?.strip_suffix('/')?;
+    (!key.is_empty() && !is_wild(key)).then_some((key, parse_hex(stream)?, parse_hex(receiver)?))
 }
 
 /// The receiver's id out of its token.
@@ -144,6 +157,8 @@ mod tests {
         assert_eq!(token, "lic/r/cam/@lic/pub/0000000000000abc");
         assert_eq!(parse_publisher_token(&token), Some(("lic/r/cam", 0xabc)));
         assert_eq!(parse_receiver_token(&receiver_token("lic/r/cam", 1, 2)), Some(2));
+        assert_eq!(parse_any_receiver_token(&receiver_token("lic/r/cam", 1, 2)), Some(("lic/r/cam", 1, 2)));
+        assert_eq!(parse_any_receiver_token(&token), None);
         for bad in ["", "x", "a/@lic/pub/zz", "a/@lic/sub/0000000000000abc", "/@lic/pub/0000000000000abc", "a/@lic/pub/+000000000000abc"] {
             assert_eq!(parse_publisher_token(bad), None, "{bad}");
         }

@@ -3,6 +3,7 @@
 //! - [`Publisher`] takes frames and never blocks: a bounded queue ([`Limits`]) evicts what a live stream can spare, tells
 //!   the encoder what was never sent, and asks for a key frame for every receiver that joins.
 //! - [`Subscriber`] finds the publishers of a key expression, locks onto one, and delivers its frames with what is missing.
+//! - [`list`] says which streams are there.
 //! - [`Network`] says where both meet; with nothing set that is loopback, whoever starts first.
 //! - [`Timeline`] maps a sender's time stamps onto the receiver's clock.
 //!
@@ -21,6 +22,7 @@ mod inbox;
 pub mod interop;
 mod key;
 mod link;
+mod list;
 mod publisher;
 mod qos;
 mod queue;
@@ -43,6 +45,7 @@ pub use frame::{Frame, FrameInfo, MAX_REFERENCES};
 pub use inbox::{NoFrame, Received};
 pub use key::{DEFAULT_NAME, default_key, hostname};
 pub use link::{LinkEvent, Role};
+pub use list::{Listed, Listing, list};
 pub use publisher::{Publisher, PublisherEvent, PublisherSettings, PublisherStats};
 pub use qos::{CongestionControl, Priority, Reliability};
 pub use queue::Limits;

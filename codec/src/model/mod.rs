@@ -8,7 +8,7 @@ mod tensors;
 
 pub(crate) use integers::Integers;
 pub use network::Network;
-pub use pack::{Pack, search_path};
+pub use pack::{COMPILED_IN, Card, Pack, search_path};
 pub use runtime::Runtime;
 pub(crate) use runtime::own_folder;
 pub(crate) use tensors::Tensors;

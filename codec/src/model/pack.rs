@@ -23,13 +23,32 @@ pub struct Pack {
     pub(crate) lite: Option<Arc<Lite>>,
     /// Latent channels.
     pub(crate) channels: usize,
+    card: Card,
+    bytes: u64,
 }
 
-/// What the codec reads of `model.toml`; the rest is for people.
+/// What is read of `model.toml`.
 #[derive(Deserialize)]
 struct Manifest {
     name: String,
     format: u32,
+    #[serde(default)]
+    card: Card,
+}
+
+/// What a pack says of itself, for people; what it does not say is empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Card {
+    pub about: String,
+    pub version: String,
+    /// Multiply-accumulates a pixel, in thousands.
+    pub encoder_kmac_per_pixel: f64,
+    pub decoder_kmac_per_pixel: f64,
+    pub licence: String,
+    pub training_data: String,
+    /// Where it is good.
+    pub operating_range: String,
 }
 
 const MANIFEST_FORMAT: u32 = 1;
@@ -148,8 +167,10 @@ impl Pack {
         }
         // The card may be corrected without making a pack another one: only what computes is hashed.
         let mut hash = blake3::Hasher::new();
+        let mut bytes = 0;
         for part in f.analysis.iter().chain([&f.synthesis]).chain(&f.prior).chain(&f.lite).chain(&f.integers) {
             hash.update(&(part.len() as u64).to_le_bytes()).update(part);
+            bytes += part.len() as u64;
         }
         let prior = f.prior.map(|p| Prior::parse(&p)).transpose()?;
         let lite = f.lite.map(|l| Lite::parse(&l)).transpose()?.map(Arc::new);
@@ -158,8 +179,19 @@ impl Pack {
         if prior.as_ref().is_some_and(|p| p.motion.is_some()) && integers.is_none() {
             return Err(Error::Pack("a prior for kind motion without networks.safetensors".into()));
         }
-        let (name, id) = (manifest.name, hash.finalize().into());
-        Ok(Pack { name, id, analysis: f.analysis.unwrap_or_default(), synthesis: f.synthesis, integers, prior, lite, channels })
+        let (name, card, id) = (manifest.name, manifest.card, hash.finalize().into());
+        Ok(Pack {
+            name,
+            id,
+            analysis: f.analysis.unwrap_or_default(),
+            synthesis: f.synthesis,
+            integers,
+            prior,
+            lite,
+            channels,
+            card,
+            bytes,
+        })
     }
 
     /// The prior of any pack but a lite one: callers have looked at `lite` before.
@@ -174,6 +206,15 @@ impl Pack {
     /// A sensor without a network: no slices of kind `motion`, no regions of interest, one thread.
     pub fn is_lite(&self) -> bool {
         self.lite.is_some()
+    }
+
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Size of the networks, the prior and their tables.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// BLAKE3 of the networks and the prior.

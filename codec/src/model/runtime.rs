@@ -8,12 +8,13 @@ use std::sync::Mutex;
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) environment: ort::environment::Environment,
+    path: PathBuf,
 }
 
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Looks for libonnxruntime: `$ORT_DYLIB_PATH`, beside this library or in `../lic` from there,
+    /// Looks for libonnxruntime: `$ORT_DYLIB_PATH`, beside this library or program, in `../lic` or `../lib/<triplet>/lic` from there,
     /// `~/.cache/lic/onnxruntime`, system folders.
     /// The error says what to install.
     pub fn find() -> Result<Runtime> {
@@ -38,12 +39,22 @@ impl Runtime {
              ORT_DYLIB_PATH to the path of libonnxruntime.so"
         )))
     }
+
+    /// The file it was loaded from, links followed.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of its build: version, commit.
+    pub fn build(&self) -> &'static str {
+        ort::info()
+    }
 }
 
 fn load(path: &Path) -> std::result::Result<Runtime, String> {
     let builder = ort::init_from(path).map_err(|e| e.to_string())?;
     let environment = builder.with_telemetry(false).build().map_err(|e| e.to_string())?;
-    Ok(Runtime { environment })
+    Ok(Runtime { environment, path: path.canonicalize().unwrap_or_else(|_| path.into()) })
 }
 
 /// Files to try, best first. Only existing ones, so that a failure names a real file.
@@ -54,10 +65,12 @@ fn candidates() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = own_folder().into_iter().collect();
     // Where a package puts it: in `lic`, beside the folder of plugins.
     folders.extend(own_folder().and_then(|f| Some(f.parent()?.join("lic"))));
+    // The same as a program in bin sees it.
+    let arch = std::env::consts::ARCH;
+    folders.extend(own_folder().and_then(|f| Some(f.parent()?.join(format!("lib/{arch}-linux-gnu/lic")))));
     if let Some(home) = std::env::var_os("HOME") {
         folders.push(Path::new(&home).join(".cache/lic/onnxruntime"));
     }
-    let arch = std::env::consts::ARCH;
     folders.extend(
         [format!("/usr/lib/{arch}-linux-gnu"), "/usr/local/lib".into(), "/usr/lib".into(), "/opt/onnxruntime/lib".into()]
             .map(PathBuf::from),

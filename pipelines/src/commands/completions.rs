@@ -1,5 +1,4 @@
 use super::Error;
-use std::io;
 use std::process::ExitCode;
 
 /// Print the completions of a shell: `lic completions bash > ~/.local/share/bash-completion/completions/lic`.
@@ -9,6 +8,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, mut command: clap::Command) -> Result<ExitCode, Error> {
-    clap_complete::generate(args.shell, &mut command, "lic", &mut io::stdout());
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "lic", &mut text);
+    print!("{}", String::from_utf8_lossy(&text));
     Ok(ExitCode::SUCCESS)
 }

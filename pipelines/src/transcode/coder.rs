@@ -68,7 +68,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// 30, 29.97 or 30000/1001.
-fn fraction(text: &str) -> Result<gst::Fraction, String> {
+pub fn fraction(text: &str) -> Result<gst::Fraction, String> {
     let wrong = || "frames a second, such as 30, 12.5 or 30000/1001".to_string();
     let parsed = match text.split_once('/') {
         Some((n, d)) => {

@@ -5,11 +5,11 @@ mod lanes;
 mod lic;
 mod mcap;
 mod pictures;
-mod sink;
-mod source;
+pub mod sink;
+pub mod source;
 mod video;
 
-pub use coder::Coder;
+pub use coder::{Coder, fraction};
 
 use crate::commands::Error;
 use crate::inputs::Input;
