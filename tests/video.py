@@ -23,6 +23,7 @@ def main():
     assert check(numbers), "in any order"
     assert [video.time(n) for n in range(50)] == [n * 40_000_000 for n in range(50)] and video.notes["source"] == "a.mp4"
     assert (video[-1] == pictures[49]).all() and video[3:9:2].shape == (3, *pictures.shape[1:])
+    assert [n for group in video.groups for n in group] == list(range(50)) and max(len(group) for group in video.groups) == 12, "groups"
     copy = pickle.loads(pickle.dumps(video))
     assert (copy[7] == pictures[7]).all() and lic.Video(sys.argv[1], grey=True)[7].shape == pictures.shape[1:3]
     with multiprocessing.get_context("fork").Pool(2) as pool:

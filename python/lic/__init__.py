@@ -50,6 +50,12 @@ class Video:
         return self._open().time(n % len(self))
 
     @property
+    def groups(self):
+        """Groups of pictures as ranges of frame numbers: reading one whole decodes nothing twice, so they make good batches (batch_sampler)."""
+        ends = np.cumsum(self._open().groups(), dtype=int).tolist()
+        return [range(begin, end) for begin, end in zip([0, *ends], ends)]
+
+    @property
     def notes(self):
         """What the file says of itself: its source, how it was made."""
         return self._open().notes()

@@ -39,6 +39,11 @@ impl LicFile {
         self.0.lock().expect("no panic while it was held").reader().index().frames() as usize
     }
 
+    /// How many frames each group of pictures has.
+    fn groups(&self) -> Vec<u32> {
+        self.0.lock().expect("no panic while it was held").reader().index().groups.iter().map(|g| g.frames).collect()
+    }
+
     /// Names and values that the file says of itself.
     fn notes(&self) -> BTreeMap<String, String> {
         self.0.lock().expect("no panic while it was held").reader().index().notes.clone()
