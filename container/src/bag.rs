@@ -6,8 +6,8 @@ use mcap::sans_io::{LinearReadEvent, LinearReader, LinearReaderOptions, SummaryR
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
-/// Largest record, and largest chunk, that is read.
-pub const MAX_RECORD: usize = 1 << 30;
+/// Largest record, and largest chunk, that is read: several raw pictures of the largest size.
+pub const MAX_RECORD: usize = 128 << 20;
 
 /// A topic of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ impl<R: Read> Records<R> {
         self.cut
     }
 
+    #[allow(clippy::should_implement_trait)] // it can fail
     /// The next record; None: the end, or where the file was cut.
     pub fn next(&mut self) -> Result<Option<Record<'static>>> {
         while !self.done {
@@ -78,7 +79,7 @@ pub fn channels(file: &mut (impl Read + Seek)) -> Result<Vec<Channel>> {
         }
     };
     file.seek(SeekFrom::Start(0))?;
-    out.sort_by(|a, b| a.id.cmp(&b.id));
+    out.sort_by_key(|c| c.id);
     out.dedup_by_key(|c| c.id);
     Ok(out)
 }

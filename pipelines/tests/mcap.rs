@@ -120,6 +120,39 @@ fn cameras_are_coded_and_the_rest_is_untouched() {
     }
 }
 
+/// `image_raw` and what image_transport makes of it are one name, but two cameras.
+#[test]
+fn topics_keep_apart() {
+    let f = Folder::new("apart");
+    let path = f.at("two.mcap");
+    let mut w = mcap::Writer::new(std::io::BufWriter::new(File::create(&path).unwrap())).unwrap();
+    let schema = w.add_schema("sensor_msgs/msg/Image", "ros2msg", b"any text").unwrap();
+    for (topic, width) in [("/cam/image", 48u32), ("/cam/image/compressed", 64)] {
+        let channel = w.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap();
+        for i in 0..5 {
+            let data = vec![100 + i as u8; (width * 32) as usize];
+            let image =
+                Image { header: Header::new(i, ""), height: 32, width, encoding: "mono8".into(), is_bigendian: 0, step: width, data };
+            let header = MessageHeader { channel_id: channel, sequence: i as u32, log_time: i as u64, publish_time: 0 };
+            w.write_to_known_channel(&header, &image.to_cdr()).unwrap();
+        }
+    }
+    w.finish().unwrap();
+    let (coded, jpeg) = (f.at("coded.mcap"), f.at("jpeg.mcap"));
+    ok(&["transcode", path.to_str().unwrap(), "--to", "mcap", "--out", coded.to_str().unwrap()]);
+    ok(&["transcode", coded.to_str().unwrap(), "--to", "mcap", "--images", "jpeg", "--out", jpeg.to_str().unwrap()]);
+    let (after, _) = read(&jpeg);
+    let sizes: Vec<_> = after
+        .values()
+        .map(|(_, _, m)| {
+            m.iter()
+                .map(|(_, d)| lic_codec::jpeg::read(&CompressedImage::from_cdr(d).unwrap().data, 1 << 20).unwrap().width)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(sizes, [vec![48; 5], vec![64; 5]], "{:?}", after.keys());
+}
+
 #[test]
 fn each_camera_becomes_a_file_with_its_times() {
     let f = Folder::new("topics");

@@ -424,7 +424,7 @@ impl Encoder {
                 .effort
                 .thoroughness()
                 .cascade
-                .map_or(0, |(period, [fine, other])| if self.since_key % period == 0 { fine } else { other });
+                .map_or(0, |(period, [fine, other])| if self.since_key.is_multiple_of(period) { fine } else { other });
             return step.saturating_sub(MOTION_COARSER).saturating_add_signed(finer).min(STEPS as u8 - 1);
         }
         let [moving, still] = if self.moves() { KEY_FINER_MOTION } else { KEY_FINER_LATENT };

@@ -51,6 +51,7 @@ impl<R: Read> Frames<R> {
         self.base + self.at as u64
     }
 
+    #[allow(clippy::should_implement_trait)] // it can fail
     /// The next whole frame; None at the end.
     pub fn next(&mut self) -> Result<Option<Frame>> {
         loop {

@@ -5,7 +5,7 @@ use crate::commands::Error;
 use crate::transcode::{Coder, Done, Images, Progress};
 use lic_codec::jpeg::{self, Notes};
 use lic_codec::{Colour, Decoder, Encoder, Pack, PictureMut, RawFormat, RawFrame, Runtime, StreamInfo};
-use lic_container::bag::{Records, channels};
+use lic_container::bag::{Channel, Records, channels};
 use lic_ros2::{CompressedImage, Header};
 use mcap::records::{MessageHeader, Record};
 use std::collections::{BTreeMap, HashMap};
@@ -112,8 +112,8 @@ pub fn remux(path: &Path, topics: &[String], images: Images, coder: &Coder, part
     }
     let how = How { coder, images, pack: Pack::open(&coder.model)?, runtime: Runtime::find()? };
     let mut targets = HashMap::new();
-    for c in &wanted {
-        let id = channel(&mut out, &renamed(&c.topic, images), &c.metadata)?;
+    for (c, name) in wanted.iter().zip(renamed(&wanted, &all, images)) {
+        let id = channel(&mut out, &name, &c.metadata)?;
         targets.insert(c.id, Camera { raw: c.schema == RAW, out: id, encoder: None, decoder: None });
     }
     let (mut done, mut first, mut last, mut read) = (Done::default(), None, 0, 0u64);
@@ -128,9 +128,9 @@ pub fn remux(path: &Path, topics: &[String], images: Images, coder: &Coder, part
                 let message = Message::parse(camera.raw, &data, header.log_time)?;
                 first.get_or_insert(header.log_time);
                 last = last.max(header.log_time);
-                if let Some(coded) = camera.code(&how, &message)? {
+                if let Some(coded) = camera.code(&how, &message, &data)? {
                     let header = MessageHeader { channel_id: camera.out, ..header };
-                    out.write_to_known_channel(&header, &coded.to_cdr())?;
+                    out.write_to_known_channel(&header, &coded)?;
                     done.frames += 1;
                 }
                 // Parts of the file stand for parts of the time.
@@ -157,22 +157,28 @@ pub fn remux(path: &Path, topics: &[String], images: Images, coder: &Coder, part
     Ok(done)
 }
 
-/// Name of what becomes of a topic.
-fn renamed(topic: &str, images: Images) -> String {
-    let base = topic.strip_suffix("/compressed").or_else(|| topic.strip_suffix("/lic")).unwrap_or(topic);
-    format!("{base}/{}", if images == Images::Lic { "lic" } else { "compressed" })
+/// Names of what becomes of topics: without what image_transport added, unless that is taken then.
+fn renamed(wanted: &[Channel], all: &[Channel], images: Images) -> Vec<String> {
+    let kind = if images == Images::Lic { "lic" } else { "compressed" };
+    let short = |c: &Channel| {
+        let base = c.topic.strip_suffix("/compressed").or_else(|| c.topic.strip_suffix("/lic")).unwrap_or(&c.topic);
+        format!("{base}/{kind}")
+    };
+    let names: Vec<String> = wanted.iter().map(short).collect();
+    let others = |c: &Channel, name: &str| all.iter().any(|o| o.id != c.id && o.topic == name);
+    let twice = |name: &String| names.iter().filter(|n| *n == name).count() > 1;
+    wanted.iter().zip(&names).map(|(c, n)| if twice(n) || others(c, n) { format!("{}/{kind}", c.topic) } else { n.clone() }).collect()
 }
 
 impl Camera {
-    /// The message as it is to be; None: a packet that cannot be decoded yet.
-    fn code(&mut self, how: &How, m: &Message) -> Result<Option<CompressedImage>, Error> {
-        let image = |format: &str, data| Some(CompressedImage { header: m.header.clone(), format: format.into(), data });
+    /// The message as it is to be, in CDR; None: a packet that cannot be decoded yet. `as_it_is`: as it was.
+    fn code(&mut self, how: &How, m: &Message, as_it_is: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let image = |format: &str, data| CompressedImage { header: m.header.clone(), format: format.into(), data }.to_cdr();
         match (&m.content, how.images) {
-            (Content::Lic(packet), Images::Lic) => Ok(image("lic", packet.clone())),
-            (Content::Jpeg(file), Images::Jpeg) => Ok(image("jpeg", file.clone())),
-            (Content::Lic(packet), Images::Jpeg) => Ok(self.decode(how, packet, m.time)?.and_then(|file| image("jpeg", file))),
-            (content, Images::Lic) => content.with_picture(|p| Ok(image("lic", self.encode(how, p, m.time)?))),
-            (content, Images::Jpeg) => content.with_picture(|p| Ok(image("jpeg", written(&p, m.time)?))),
+            (Content::Lic(_), Images::Lic) | (Content::Jpeg(_), Images::Jpeg) => Ok(Some(as_it_is.to_vec())),
+            (Content::Lic(packet), Images::Jpeg) => Ok(self.decode(how, packet, m.time)?.map(|file| image("jpeg", file))),
+            (content, Images::Lic) => content.with_picture(|p| Ok(Some(image("lic", self.encode(how, p, m.time)?)))),
+            (content, Images::Jpeg) => content.with_picture(|p| Ok(Some(image("jpeg", written(&p, m.time)?)))),
         }
     }
 

@@ -70,8 +70,7 @@ impl Lanes {
                 n => n,
             };
             let settings = Settings { threads: (threads / count as u32).max(1), ..self.settings.clone() };
-            self.lanes =
-                (0..count).map(|_| Lane::new(self.pack.clone(), self.runtime.clone(), settings.clone(), waiting)).collect();
+            self.lanes = (0..count).map(|_| Lane::new(self.pack.clone(), self.runtime.clone(), settings.clone(), waiting)).collect();
         }
         let lane = (self.taken / self.gop) as usize % self.lanes.len();
         let job = Job { number: self.taken as u32, key: self.taken.is_multiple_of(self.gop), info, time, buffer };
