@@ -27,12 +27,12 @@ pub struct Coder {
     /// Where networks run
     #[arg(long, default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
     pub backend: String,
-    /// How much time to take: max tries everything and codes in groups of 240 frames
+    /// How much time to take: max tries every vector and block, for a few percent
     #[arg(long, default_value = "default", value_parser = ["default", "max"])]
     pub effort: String,
-    /// Most frames from key frame to key frame: what a reader decodes to reach any frame [default: 30, with --effort max 240]
-    #[arg(long)]
-    pub gop: Option<u32>,
+    /// Most frames from key frame to key frame: what a reader decodes to reach any frame
+    #[arg(long, default_value_t = 30)]
+    pub gop: u32,
     /// Frames a second of folders of pictures without capture times
     #[arg(long, default_value = "30", value_parser = fraction)]
     pub fps: gst::Fraction,
@@ -80,17 +80,13 @@ pub fn fraction(text: &str) -> Result<gst::Fraction, String> {
 }
 
 impl Coder {
-    pub fn key_int_max(&self) -> u32 {
-        self.gop.unwrap_or(if self.effort == "max" { 240 } else { 30 })
-    }
-
     /// The same for the codec itself; without a size, which only elements keep.
     pub fn settings(&self) -> Settings {
         let bitrate = self.bitrate.unwrap_or(0);
         Settings {
             quality: if bitrate > 0 { 100.0 } else { self.quality as f32 },
             bitrate,
-            key_int_max: self.key_int_max(),
+            key_int_max: self.gop,
             threads: self.threads.unwrap_or(0),
             effort: if self.effort == "max" { Effort::Max } else { Effort::Default },
             ..Settings::default()
@@ -108,7 +104,7 @@ impl Coder {
         licenc.set_property_from_str("backend", &self.backend);
         licenc.set_property_from_str("effort", &self.effort);
         licenc.set_property_from_str("quality", &self.quality.to_string());
-        licenc.set_property_from_str("key-int-max", &self.key_int_max().to_string());
+        licenc.set_property_from_str("key-int-max", &self.gop.to_string());
         licenc.set_property_from_str("threads", &self.threads.unwrap_or(0).to_string());
         let mut bitrate = self.bitrate.unwrap_or(0);
         if let Some(size) = self.target_size {
@@ -143,7 +139,7 @@ impl Coder {
             env!("CARGO_PKG_VERSION"),
             self.model,
             self.effort,
-            self.key_int_max(),
+            self.gop,
             self.fps.numer(),
             self.fps.denom()
         );
