@@ -133,9 +133,15 @@ pub fn encode(clip: &Clip, encoder: &str) -> Result<Coded, Error> {
     Ok(Coded { packets, caps: caps.ok_or("coded without caps")?, bytes, cost })
 }
 
-/// Decodes it again; with `compare` says the mean PSNR of Y, U and V, and the cost is then of no use.
-pub fn decode(packets: &[gst::Buffer], caps: &gst::Caps, decoder: &str, clip: &Clip, compare: bool) -> Result<([f64; 3], Cost), Error> {
-    let (mut sums, mut count) = ([0f64; 3], 0);
+/// Decodes it again; with `compare` says the PSNR of every frame's Y, U and V, and the cost is then of no use.
+pub fn decode(
+    packets: &[gst::Buffer],
+    caps: &gst::Caps,
+    decoder: &str,
+    clip: &Clip,
+    compare: bool,
+) -> Result<(Vec<[f64; 3]>, Cost), Error> {
+    let (mut frames, mut count) = (Vec::new(), 0);
     let convert = if compare { " ! videoconvert ! video/x-raw,format=I420" } else { "" };
     let cost = through(packets, caps, &format!("{decoder}{convert}"), |n, sample| {
         count += 1;
@@ -144,12 +150,11 @@ pub fn decode(packets: &[gst::Buffer], caps: &gst::Caps, decoder: &str, clip: &C
         }
         let original = clip.frames.get(n).ok_or("more pictures than were coded")?;
         let original = gst::Sample::builder().buffer(original).caps(&clip.caps).build();
-        let db = metrics::planes(&original, |a| metrics::planes(sample, |b| metrics::psnr(&a, &b)))??;
-        sums.iter_mut().zip(db).for_each(|(s, d)| *s += d);
+        frames.push(metrics::planes(&original, |a| metrics::planes(sample, |b| metrics::psnr(&a, &b)))??);
         Ok(())
     })?;
     if compare && count != clip.frames.len() {
         return Err(format!("{count} of {} frames came back", clip.frames.len()).into());
     }
-    Ok((sums.map(|s| s / count.max(1) as f64), cost))
+    Ok((frames, cost))
 }
