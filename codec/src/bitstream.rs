@@ -377,11 +377,11 @@ pub fn with_extension(frame: &[u8], extension: &[u8]) -> Result<Vec<u8>> {
     } else {
         let mut size = Vec::new();
         varint(&mut size, h.extension.len() as u32);
-        (start..h.extension.start)
-            .rev()
-            .find(|&at| frame[at..].starts_with(&size))
-            .filter(|at| at + size.len() == h.extension.start)
-            .ok_or_else(|| Error::Damaged("the size of the header's extension is written in too many bytes".into()))?
+        let before = h.extension.start - size.len();
+        if frame[before..h.extension.start] != size {
+            return Err(Error::Damaged("the size of the header's extension is written in too many bytes".into()));
+        }
+        before
     };
     let payload = h.slices[0].range.start;
     let mut body = frame[start..before].to_vec();

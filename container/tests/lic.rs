@@ -84,6 +84,16 @@ fn a_cut_file_reads_to_its_last_whole_frame_and_gets_the_same_index() {
     assert!(Reader::open(Cursor::new(&file[..40])).is_err() && Reader::open(Cursor::new(b"")).is_err());
 }
 
+/// What `licenc ! filesink` writes: the frame rate, which key frames alone tell, is all that is known.
+#[test]
+fn frames_without_times_follow_the_frame_rate() {
+    let mut state = 9;
+    let file = stream(20, 8, 0, &mut state).concat();
+    let r = Reader::open(Cursor::new(&file)).unwrap();
+    let period = 1_001_000_000 / 30;
+    assert_eq!(r.index().groups.iter().map(|g| g.time).collect::<Vec<_>>(), [0, 8 * period, 16 * period]);
+}
+
 #[test]
 fn damage_costs_what_it_hits() {
     let mut state = 11;

@@ -3,7 +3,7 @@
 use crate::commands::Error;
 use lic_codec::bitstream::FrameHeader;
 use lic_codec::{Pack, StreamInfo};
-use lic_container::lic::{Frames, Reader};
+use lic_container::lic::{Clock, Frames, Reader};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -79,6 +79,7 @@ pub fn survey(path: &Path) -> Result<Survey, Error> {
     };
     file.seek(SeekFrom::Start(0))?;
     let mut frames = Frames::new(&mut file, 0);
+    let mut clock = Clock::default();
     let (mut out, mut sizes) = (Vec::<Stream>::new(), Vec::<(u64, u64)>::new());
     let (mut keys, mut timed, mut gaps, mut orphans, mut group, mut longest) = (0u64, true, 0u64, 0u64, 0u64, 0u64);
     let mut last: Option<u32> = None;
@@ -102,9 +103,7 @@ pub fn survey(path: &Path) -> Result<Survey, Error> {
         }
         gaps += last.is_some_and(|l| f.header.number != l.wrapping_add(1)) as u64;
         last = Some(f.header.number);
-        let period = out.last().map_or(33_333_333, |s| 1_000_000_000 * s.info.fps.1 as u64 / s.info.fps.0.max(1) as u64);
-        let time = f.time.unwrap_or_else(|| sizes.last().map_or(0, |l| l.0 + period));
-        sizes.push((time, f.data.len() as u64));
+        sizes.push((clock.time(&f.header, f.time), f.data.len() as u64));
     }
     let (lost, places) = frames.damage();
     let mut damage = Vec::new();

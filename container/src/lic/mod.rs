@@ -11,5 +11,5 @@ pub use frames::{Frame, Frames};
 pub use index::{Group, Index, MAGIC};
 pub use pictures::{Picture, Pictures};
 pub use reader::Reader;
-pub use times::{TimeReader, TimeWriter};
+pub use times::{Clock, TimeReader, TimeWriter};
 pub use writer::Writer;

@@ -2,6 +2,7 @@
 
 use super::frames::{Frame, Frames};
 use super::index::{FOOTER, Group, Index};
+use super::times::Clock;
 use crate::{Error, Result};
 use std::io::{Read, Seek, SeekFrom};
 
@@ -68,16 +69,17 @@ fn stored(file: &mut (impl Read + Seek)) -> Result<Option<Index>> {
 fn scanned(file: &mut (impl Read + Seek)) -> Result<Index> {
     file.seek(SeekFrom::Start(0))?;
     let mut frames = Frames::new(file, 0);
-    let (mut index, mut expected) = (Index::default(), 0u64);
+    let (mut index, mut clock) = (Index::default(), Clock::default());
     while let Some(f) = frames.next()? {
+        // Frames before the first key frame cannot be decoded.
+        if index.groups.is_empty() && !f.header.key {
+            continue;
+        }
+        let time = clock.time(&f.header, f.time);
         match index.groups.last_mut() {
             Some(g) if !f.header.key => g.frames += 1,
-            // Frames before the first key frame cannot be decoded.
-            None if !f.header.key => continue,
-            _ => index.groups.push(Group { offset: f.offset, frames: 1, time: f.time.unwrap_or(expected) }),
+            _ => index.groups.push(Group { offset: f.offset, frames: 1, time }),
         }
-        let fps = f.header.stream.map(|s| s.fps).filter(|f| f.0 > 0 && f.1 > 0);
-        expected = f.time.unwrap_or(expected) + fps.map_or(33_333_333, |(n, d)| 1_000_000_000 * d as u64 / n as u64);
         index.end = frames.position();
     }
     if index.groups.is_empty() {

@@ -107,3 +107,24 @@ fn items(mut extension: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
         Some((tag, bytes))
     })
 }
+
+/// Gives every frame a time: its own or, where it says none, one period of the last known frame rate behind the frame before.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    fps: Option<(u32, u32)>,
+    next: u64,
+}
+
+impl Clock {
+    /// Of the next frame in order, in nanoseconds; `time`: what it says itself.
+    pub fn time(&mut self, h: &FrameHeader, time: Option<u64>) -> u64 {
+        self.fps = h.stream.map(|s| s.fps).filter(|f| f.0 > 0 && f.1 > 0).or(self.fps);
+        let time = time.unwrap_or(self.next);
+        let (n, d) = self.fps.unwrap_or(UNKNOWN_RATE);
+        self.next = time.saturating_add(1_000_000_000 * d as u64 / n as u64);
+        time
+    }
+}
+
+/// What a stream is taken for that does not say its frame rate.
+const UNKNOWN_RATE: (u32, u32) = (30, 1);

@@ -2,7 +2,7 @@ use super::{Error, FAILED};
 use crate::output::Output;
 use crate::survey::{Survey, survey};
 use indicatif::HumanBytes;
-use lic_container::lic::Reader;
+use lic_container::lic::{Clock, Reader};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -80,11 +80,9 @@ fn reindex(path: &Path) -> Result<(), Error> {
     let mut index = reader.index().clone();
     let mut frames = reader.frames(0).map_err(|e| at(&e))?;
     (index.end, index.groups) = (0, Vec::new());
-    let mut expected = 0;
+    let mut clock = Clock::default();
     while let Some(f) = frames.next().map_err(|e| at(&e))? {
-        let time = f.time.unwrap_or(expected);
-        index.take(&f.header, time, f.data.len() as u64);
-        expected = time + f.header.stream.map_or(33_333_333, |s| 1_000_000_000 * s.fps.1 as u64 / s.fps.0.max(1) as u64);
+        index.take(&f.header, clock.time(&f.header, f.time), f.data.len() as u64);
         io::Write::write_all(&mut to, &f.data).map_err(|e| at(&e))?;
     }
     io::Write::write_all(&mut to, &index.to_bytes()).map_err(|e| at(&e))?;

@@ -4,7 +4,7 @@ use super::{Coder, Done, Progress};
 use crate::bag::{self, Packets};
 use crate::commands::Error;
 use crate::inputs::{Input, Kind};
-use lic_container::lic::Frames;
+use lic_container::lic::{Clock, Frames};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -27,10 +27,9 @@ pub fn run(input: &Input, coder: &Coder, part: &Path, progress: &dyn Progress) -
         Kind::Lic => {
             let (mut packets, mut state) = (Packets::create(part, topic, frame_id)?, state);
             let mut frames = Frames::new(BufReader::new(File::open(&input.path)?), 0);
-            let mut expected = 0;
+            let mut clock = Clock::default();
             while let Some(f) = frames.next()? {
-                let time = f.time.unwrap_or(expected);
-                expected = time + f.header.stream.map_or(33_333_333, |s| 1_000_000_000 * s.fps.1 as u64 / s.fps.0.max(1) as u64);
+                let time = clock.time(&f.header, f.time);
                 push(&mut packets, &mut state, f.data, time)?;
             }
             (packets, state)
