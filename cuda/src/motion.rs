@@ -34,13 +34,13 @@ fn words(vectors: &[Quarters]) -> Vec<i16> {
 /// Predicts `out` from `reference`, of the same size.
 pub fn compensate(reference: &DevicePlanes, vectors: &Vectors, out: &mut DevicePlanes) -> Result<()> {
     check(reference, out, vectors.blocks)?;
-    launch("compensate", reference, &vectors.buffer, out, 4)
+    launch("compensate", reference, &vectors.buffer, out, [4, 4])
 }
 
 /// A synthesised picture into a compensated one; `map`: `[pictures][height / 16][width / 16]` bytes, 1 where a block is coded.
 pub fn blend(coded: &DevicePlanes, map: &Buffer, out: &mut DevicePlanes) -> Result<()> {
     check(coded, out, map.len())?;
-    launch("blend", coded, map, out, 2)
+    launch("blend", coded, map, out, [16, 2])
 }
 
 fn check(a: &DevicePlanes, b: &DevicePlanes, blocks: usize) -> Result<()> {
@@ -48,13 +48,13 @@ fn check(a: &DevicePlanes, b: &DevicePlanes, blocks: usize) -> Result<()> {
     if same { Ok(()) } else { Err(Error::Shape("pictures of different sizes, or another number of blocks")) }
 }
 
-/// A thread for each four columns of `lines` lines.
-fn launch(kernel: &'static str, from: &DevicePlanes, blocks: &Buffer, to: &mut DevicePlanes, lines: usize) -> Result<()> {
+/// A thread for so many columns and lines.
+fn launch(kernel: &'static str, from: &DevicePlanes, blocks: &Buffer, to: &mut DevicePlanes, each: [usize; 2]) -> Result<()> {
     let mut args = from.args().to_vec();
     args.extend([Arg::Int(from.width as i32), Arg::Int(from.height as i32), blocks.arg()]);
     args.extend(to.args());
     let block = [32, 4, 1];
-    let grid = [(from.width / 4).div_ceil(32) as u32, (from.height / lines).div_ceil(4) as u32, from.pictures as u32];
+    let grid = [(from.width / each[0]).div_ceil(32) as u32, (from.height / each[1]).div_ceil(4) as u32, from.pictures as u32];
     // SAFETY: the kernel's parameters; sizes were checked.
     unsafe { blocks.machine().launch(&Launch { kernel, grid, block, shared: 0, args: &args }) }
 }

@@ -3,7 +3,7 @@
 use crate::machine::{Arg, Launch, Machine};
 use crate::places::Places;
 use crate::planes::DevicePlanes;
-use crate::weights::{Layer, THREADS, TILE, tile_bytes};
+use crate::weights::{Layer, THREADS, TILE, threads, tile_bytes};
 use crate::{Buffer, Error, Result};
 use lic_kernels::network::{self, Around, Lane, Matrix};
 use std::sync::Arc;
@@ -69,12 +69,14 @@ impl Block {
         if channels > CHANNELS {
             return Err(Error::Shape("more than 512 channels"));
         }
+        let planes = 1 + wide as usize;
         Ok(Block {
             kernel: if wide { "block_words" } else { "block_bytes" },
             channels,
             inner,
             entry: b.entry() as i32,
-            shared: tile_bytes(channels, 1 + wide as usize) + tile_bytes(inner, 1 + wide as usize),
+            // Both layers' inputs, and of bytes the stream, for which those of int16 have room.
+            shared: tile_bytes(channels, planes) + tile_bytes(inner, planes) + if wide { 0 } else { TILE * (2 * channels + 16) },
             taps: if wide { Buffer::of(machine, around.weights())? } else { Buffer::of(machine, &fours(around))? },
             bias: Buffer::of(machine, around.bias())?,
             scale: Buffer::of(machine, around.scale())?,
@@ -95,29 +97,29 @@ impl Block {
         args.extend([&self.taps, &self.bias, &self.scale].map(Buffer::arg));
         args.extend([&self.up.weights, &self.up.bias, &self.up.scale].map(Buffer::arg));
         args.extend([&self.down.weights, &self.down.bias, &self.down.scale].map(Buffer::arg));
+        // As many warps as there are groups of outputs: none waits for the others.
+        let threads = threads(self.channels);
         // SAFETY: the kernel's parameters; the workspace has room for all rows.
-        unsafe { launch(&w.machine, kernel, places.rows(), self.shared, &args) }
+        unsafe { launch(&w.machine, kernel, places.rows(), threads, self.shared, &args) }
     }
 }
 
-/// Taps of bytes as dp4a takes them: `[3][channels]` of four, the last of one.
+/// Taps of bytes as dp4a takes them: `[3 lines][channels]` of three and a zero.
 fn fours(around: &Around) -> Vec<u8> {
     let c = around.channels();
-    (0..3 * c * 4)
-        .map(|i| (i / (4 * c) * 4 + i % 4, i / 4 % c))
-        .map(|(t, i)| if t < 9 { around.weights()[t * c + i] as u8 } else { 0 })
-        .collect()
+    let tap = |i: usize| if i % 4 < 3 { around.weights()[(i / (4 * c) * 3 + i % 4) * c + i / 4 % c] as u8 } else { 0 };
+    (0..3 * c * 4).map(tap).collect()
 }
 
 /// # Safety
 /// As [`Machine::launch`].
-unsafe fn launch(machine: &Arc<dyn Machine>, kernel: &'static str, rows: usize, shared: usize, args: &[Arg]) -> Result<()> {
+unsafe fn launch(machine: &Arc<dyn Machine>, kernel: &'static str, rows: usize, threads: u32, shared: usize, args: &[Arg]) -> Result<()> {
     if rows == 0 {
         return Ok(());
     }
     let grid = [rows.div_ceil(TILE) as u32, 1, 1];
     // SAFETY: the caller's.
-    unsafe { machine.launch(&Launch { kernel, grid, block: [THREADS, 1, 1], shared, args }) }
+    unsafe { machine.launch(&Launch { kernel, grid, block: [threads, 1, 1], shared, args }) }
 }
 
 fn layer_args(l: &Layer) -> [Arg; 3] {
@@ -176,7 +178,7 @@ impl Analysis {
         args.extend([w.stream.arg(), w.side(0), Arg::Int(self.blocks[0].entry), Arg::Int(self.channels as i32)]);
         args.extend(layer_args(&self.first));
         // SAFETY: the kernel's parameters; planes and workspace are large enough.
-        unsafe { launch(&w.machine, "analysis_first", places.rows(), 0, &args) }
+        unsafe { launch(&w.machine, "analysis_first", places.rows(), THREADS, 0, &args) }
     }
 
     /// As [`first`](Analysis::first).
@@ -196,7 +198,7 @@ impl Analysis {
         let args = [Arg::Int(positions as i32), w.stream.arg(), Arg::Int(inputs as i32), out.arg(), Arg::Int(self.latents as i32)];
         let args = [&args[..], &layer_args(&self.last)].concat();
         // SAFETY: the kernel's parameters; workspace and output are large enough.
-        unsafe { launch(&w.machine, "analysis_last", positions, tile_bytes(inputs, 2), &args) }
+        unsafe { launch(&w.machine, "analysis_last", positions, threads(self.latents), tile_bytes(inputs, 2), &args) }
     }
 }
 
@@ -257,7 +259,7 @@ impl Synthesis {
         args.extend([w.stream.arg(), w.side(0), Arg::Int(entry), Arg::Int(4 * self.channels as i32)]);
         args.extend(layer_args(&self.first));
         // SAFETY: the kernel's parameters; latents and workspace are large enough.
-        unsafe { launch(&w.machine, "synthesis_first", positions, tile_bytes(self.latents, 2), &args) }
+        unsafe { launch(&w.machine, "synthesis_first", positions, threads(4 * self.channels), tile_bytes(self.latents, 2), &args) }
     }
 
     /// As [`Analysis::first`].
@@ -272,6 +274,6 @@ impl Synthesis {
         args.extend(planes.args());
         args.extend(layer_args(&self.last));
         // SAFETY: the kernel's parameters; workspace and planes are large enough.
-        unsafe { launch(&w.machine, "synthesis_last", places.rows(), tile_bytes(self.channels, 2), &args) }
+        unsafe { launch(&w.machine, "synthesis_last", places.rows(), threads(96), tile_bytes(self.channels, 2), &args) }
     }
 }

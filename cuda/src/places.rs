@@ -23,27 +23,30 @@ impl Places {
         Places { rows: pictures * width * height / 64, width: width / 8, height: height / 8, pictures, chosen: None }
     }
 
-    /// Chosen places: `at` has (picture, column, line) of each row, and whether its neighbours see it and its samples are written.
-    pub fn chosen(machine: &Arc<dyn Machine>, width: usize, height: usize, pictures: usize, at: &[([usize; 3], bool)]) -> Result<Places> {
+    /// The places of chosen positions, four rows of each; `places`: those that their neighbours see and whose samples are written.
+    fn chosen(machine: &Arc<dyn Machine>, width: usize, height: usize, pictures: usize, at: &[(usize, Position)]) -> Result<Places> {
         let (width, height) = (width / 8, height / 8);
-        let mut index = Vec::with_capacity(at.len());
+        let mut index = Vec::with_capacity(4 * at.len());
         let mut row_of = vec![-1i32; pictures * (width + 2) * (height + 2)];
-        for (row, &([picture, x, y], seen)) in at.iter().enumerate() {
-            if picture >= pictures || x >= width || y >= height {
-                return Err(Error::Shape("a place outside of its picture"));
+        for &(picture, p) in at {
+            let (x, y) = (p.at as usize % (width / 2) * 2, p.at as usize / (width / 2) * 2);
+            if picture >= pictures || y >= height {
+                return Err(Error::Shape("a position outside of its picture"));
             }
-            let i = (picture * (height + 2) + y + 1) * (width + 2) + x + 1;
-            index.push(i as u32);
-            if seen {
-                row_of[i] = row as i32;
+            for i in 0..4 {
+                let at = (picture * (height + 2) + y + i / 2 + 1) * (width + 2) + x + i % 2 + 1;
+                if p.places >> i & 1 != 0 {
+                    row_of[at] = index.len() as i32;
+                }
+                index.push(at as u32);
             }
         }
         let chosen = Some((Buffer::of(machine, &index)?, Buffer::of(machine, &row_of)?));
-        Ok(Places { rows: at.len(), width, height, pictures, chosen })
+        Ok(Places { rows: index.len(), width, height, pictures, chosen })
     }
 
     /// What analysis computes for the latents of `wanted`, distinct positions (picture, raster index of 16x16 samples): their places, and
-    /// those at most `blocks` places away, which residual blocks look at.
+    /// those that `blocks` residual blocks look at, each one place further.
     pub fn for_latents(
         machine: &Arc<dyn Machine>,
         width: usize,
@@ -52,37 +55,37 @@ impl Places {
         wanted: &[(usize, u32)],
         blocks: usize,
     ) -> Result<Places> {
-        let (w, h) = (width / 8, height / 8);
-        let mut at = Vec::with_capacity(4 * wanted.len());
-        let mut listed = vec![false; pictures * w * h];
-        let mut list = |at: &mut Vec<[usize; 3]>, place: [usize; 3]| {
-            let [picture, x, y] = place;
-            if !std::mem::replace(&mut listed[(picture * h + y) * w + x], true) {
-                at.push(place);
+        let (across, down) = (width / 16, height / 16);
+        let mut at = Vec::with_capacity(wanted.len());
+        let mut listed = vec![false; pictures * across * down];
+        let mut list = |at: &mut Vec<[usize; 3]>, [picture, x, y]: [usize; 3]| {
+            if !std::mem::replace(&mut listed[(picture * down + y) * across + x], true) {
+                at.push([picture, x, y]);
             }
         };
         for &(picture, p) in wanted {
-            let (x, y) = (p as usize % (w / 2) * 2, p as usize / (w / 2) * 2);
-            if picture >= pictures || y >= h {
+            let (x, y) = (p as usize % across, p as usize / across);
+            if picture >= pictures || y >= down {
                 return Err(Error::Shape("a position outside of its picture"));
             }
-            (0..4).for_each(|i| list(&mut at, [picture, x + i % 2, y + i / 2]));
+            list(&mut at, [picture, x, y]);
         }
-        if at.len() != 4 * wanted.len() {
+        if at.len() != wanted.len() {
             return Err(Error::Shape("a position is wanted twice"));
         }
         let mut from = 0;
-        for _ in 0..blocks {
+        for _ in 0..blocks.div_ceil(2) {
             let until = at.len();
             for i in from..until {
                 let [picture, x, y] = at[i];
-                for y in y.saturating_sub(1)..(y + 2).min(h) {
-                    (x.saturating_sub(1)..(x + 2).min(w)).for_each(|x| list(&mut at, [picture, x, y]));
+                for y in y.saturating_sub(1)..(y + 2).min(down) {
+                    (x.saturating_sub(1)..(x + 2).min(across)).for_each(|x| list(&mut at, [picture, x, y]));
                 }
             }
             from = until;
         }
-        let at: Vec<_> = at.into_iter().map(|p| (p, true)).collect();
+        let position = |[picture, x, y]: [usize; 3]| (picture, Position { at: (y * across + x) as u32, places: 15 });
+        let at: Vec<_> = at.into_iter().map(position).collect();
         Places::chosen(machine, width, height, pictures, &at)
     }
 
@@ -94,13 +97,7 @@ impl Places {
         pictures: usize,
         positions: &[(usize, Position)],
     ) -> Result<Places> {
-        let across = width / 16;
-        let places = |&(picture, p): &(usize, Position)| {
-            let (x, y) = (p.at as usize % across * 2, p.at as usize / across * 2);
-            [0, 1, 2, 3].map(|i| ([picture, x + i % 2, y + i / 2], p.places >> i & 1 != 0))
-        };
-        let at: Vec<_> = positions.iter().flat_map(places).collect();
-        Places::chosen(machine, width, height, pictures, &at)
+        Places::chosen(machine, width, height, pictures, positions)
     }
 
     pub fn rows(&self) -> usize {

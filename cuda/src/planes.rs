@@ -101,7 +101,7 @@ impl DevicePlanes {
     fn channels(&self, kernel: &'static str, mut args: Vec<Arg>) -> Result<()> {
         let (w, h) = (self.width / 8, self.height / 8);
         args.extend([Arg::Int(w as i32), Arg::Int(h as i32)]);
-        let (grid, block) = ([((w * h) as u32).div_ceil(256), 96, self.pictures as u32], [256, 1, 1]);
+        let (grid, block) = ([((w * h) as u32).div_ceil(256), 12, self.pictures as u32], [256, 1, 1]);
         // SAFETY: the kernel's parameters, of checked sizes.
         unsafe { self.machine.launch(&Launch { kernel, grid, block, shared: 0, args: &args }) }
     }

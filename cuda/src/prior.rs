@@ -1,7 +1,7 @@
 //! The entropy model's integer layers.
 
 use crate::machine::{Arg, Launch, Machine};
-use crate::weights::{THREADS, TILE, Width, fragments, padded, tile_bytes};
+use crate::weights::{THREADS, TILE, Width, fragments, padded, threads, tile_bytes};
 use crate::{Buffer, Error, Result};
 use std::sync::Arc;
 
@@ -68,7 +68,8 @@ impl Linear {
         if rows == 0 {
             return Ok(());
         }
-        let launch = Launch { kernel: "linear", grid, block: [THREADS, 1, 1], shared: tile_bytes(self.inputs, 2), args: &args };
+        let launch =
+            Launch { kernel: "linear", grid, block: [threads(self.outputs), 1, 1], shared: tile_bytes(self.inputs, 2), args: &args };
         // SAFETY: the kernel's parameters; sizes were checked.
         unsafe { x.machine().launch(&launch) }
     }
@@ -97,7 +98,7 @@ impl Depthwise {
         }
         Ok(Depthwise {
             channels: d.channels(),
-            taps: Buffer::of(machine, d.weights())?,
+            taps: Buffer::of(machine, &fours(d))?,
             bias: Buffer::of(machine, d.bias())?,
             shift: Buffer::of(machine, d.shift())?,
         })
@@ -143,4 +144,11 @@ impl Depthwise {
         // refused by nobody, so this function is not for what a stranger sent.
         unsafe { x.machine().launch(&Launch { kernel: "depthwise", grid, block: [THREADS, 1, 1], shared: 0, args: &args }) }
     }
+}
+
+/// Taps as the kernel takes them: `[3][channels]` of four, the last of one.
+fn fours(d: &lic_kernels::Depthwise) -> Vec<u8> {
+    let c = d.channels();
+    let tap = |t: usize, i: usize| if t < 9 { d.weights()[t * c + i] as u8 } else { 0 };
+    (0..12 * c).map(|i| tap(i / (4 * c) * 4 + i % 4, i / 4 % c)).collect()
 }

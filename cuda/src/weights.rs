@@ -72,6 +72,13 @@ pub(crate) const TILE: usize = 64;
 /// Threads of one.
 pub(crate) const THREADS: u32 = 128;
 
+/// Threads of one for so many outputs: of at most four warps as many as leave the fewest idle in the last round.
+pub(crate) fn threads(outputs: usize) -> u32 {
+    let groups = outputs.div_ceil(COLUMNS);
+    let best = (1..=4).min_by_key(|&w| (groups.div_ceil(w) * w, 4 - w)).expect("four of them");
+    32 * best as u32
+}
+
 /// Bytes of shared memory that a tile of rows takes, in `planes` planes of bytes.
 pub(crate) fn tile_bytes(inputs: usize, planes: usize) -> usize {
     planes * TILE * (inputs.next_multiple_of(32) + 16)

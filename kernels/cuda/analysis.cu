@@ -5,7 +5,7 @@
 #define SAMPLES 96 // of a place: 8x8 of luma, 4x4 of each chroma
 
 // Planes of pictures follow each other: luma of all, then u of all, then v. `x`: what the first block takes.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 analysis_first(int rows, int width, int height, const u32* at, const int* row_of, const u8* y, const u8* u, const u8* v, s16* stream, u8* x,
                int entry, int channels, const uint4* weights, const int* bias, const float* scale) {
     __shared__ uint4 tile[TILE * (SAMPLES + 16) / 16];
@@ -14,10 +14,9 @@ analysis_first(int rows, int width, int height, const u32* at, const int* row_of
     Grid g = {rows, width, height, at, row_of};
     int first = blockIdx.x * TILE, groups = (channels + 31) / 32;
     // Lines of places side by side follow each other in memory.
-    for (int i = threadIdx.x; i < TILE * 16; i += THREADS) {
-        int row = i % TILE, line = i / TILE;
-        if (first + row >= rows) continue;
-        Place p = place_of(g, first + row);
+    int row = threadIdx.x % TILE;
+    Place p = place_of(g, first + row < rows ? first + row : rows - 1);
+    for (int line = threadIdx.x / TILE; line < 16; line += THREADS / TILE) {
         u8* to = a + row * stride;
         if (line < 8) {
             s64 from = (((s64)p.picture * height + p.y) * 8 + line) * width * 8 + 8 * p.x;
@@ -49,7 +48,7 @@ analysis_first(int rows, int width, int height, const u32* at, const int* row_of
 }
 
 // `stream`: the four places of each position, `inputs` int16 in all; `out`: rows of `outputs`.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 analysis_last(int rows, const s16* stream, int inputs, float* out, int outputs, const uint4* weights, const int* bias, const float* scale) {
     int first = blockIdx.x * TILE, groups = (outputs + 31) / 32;
     Split a = words_in((u8*)dynamic_shared, stream, first, rows, inputs);

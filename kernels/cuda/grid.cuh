@@ -2,8 +2,8 @@
 #pragma once
 #include "lic.cuh"
 
-// Without `at`, all places of one picture after the other: those of a position of 16x16 samples, in raster order, follow each other.
-// Else `at` has for each row its index in a grid of all pictures with a border of one around each, and `row_of` the row of each place
+// The four places of a position of 16x16 samples, in raster order, follow each other. Without `at`, all positions of one picture after
+// the other. Else `at` has for each row its index in a grid of all pictures with a border of one around each, and `row_of` the row of each place
 // of that grid, or a negative number where nothing is computed.
 struct Grid {
     int rows, width, height; // in places

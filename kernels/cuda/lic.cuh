@@ -25,6 +25,19 @@ __device__ inline int dp4a(u32 a, u32 b, int c) {
     return d;
 }
 
+// Two products of int16 and int8: with the lower bytes of b, or the higher ones.
+__device__ inline int dp2a_low(u32 a, u32 b, int c) {
+    int d;
+    asm("dp2a.lo.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
+__device__ inline int dp2a_high(u32 a, u32 b, int c) {
+    int d;
+    asm("dp2a.hi.s32.s32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
 // Four products of unsigned bytes.
 __device__ inline u32 dot(u32 a, u32 b, u32 c) {
     u32 d;
@@ -54,6 +67,21 @@ __device__ inline u32 four_bytes(int a, int b, int c, int e) {
     asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(high) : "r"(e), "r"(c), "r"(0));
     asm("cvt.pack.sat.u8.s32.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(b), "r"(a), "r"(high));
     return d;
+}
+
+// 16 bytes into shared memory, there when arrived() returns; the caller has to wait for other threads' too.
+__device__ inline void fetch(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+#else
+    *(uint4*)to = *(const uint4*)from;
+#endif
+}
+
+__device__ inline void arrived() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
 }
 
 // The fragment of 16 rows and 32 bytes from `a` in shared memory, a multiple of 16 as `stride` is, that mma() takes.

@@ -66,13 +66,21 @@ __device__ inline void predict_luma(int (&out)[16], const u8* plane, int width, 
 __device__ inline void predict_chroma(int (&out)[4], const u8* plane, int width, int height, int x, int y, int vx, int vy) {
     u32 ta = chroma_taps(vx & 7), td = chroma_taps(vy & 7);
     x += vx >> 3, y += vy >> 3;
-    int sum[4] = {2048, 2048, 2048, 2048};
+    int sum[4] = {2048, 2048, 2048, 2048}, from = (x - 1) & ~3;
+    bool inside = from >= 0 && from + 8 <= width;
 #pragma unroll
     for (int r = 0; r < 5; r++) {
         const u8* line = plane + (s64)clamp(y + r - 1, 0, height - 1) * width;
-        u32 w = 0, last = line[clamp(x + 3, 0, width - 1)];
+        u32 w = 0, last = 0;
+        if (inside) {
+            const u32* p = (const u32*)(line + from);
+            u32 a = p[0], b = p[1], by = 0x3210 + 0x1111 * (x - 1 - from);
+            w = __byte_perm(a, b, by), last = b >> 8 * (x - 1 - from);
+        } else {
 #pragma unroll
-        for (int i = 0; i < 4; i++) w |= (u32)line[clamp(x - 1 + i, 0, width - 1)] << 8 * i;
+            for (int i = 0; i < 4; i++) w |= (u32)line[clamp(x - 1 + i, 0, width - 1)] << 8 * i;
+            last = line[clamp(x + 3, 0, width - 1)];
+        }
         int t[2] = {dp4a(w, ta, 0), dp4a(w >> 8 | last << 24, ta, 0)};
 #pragma unroll
         for (int o = 0; o < 2; o++) {
@@ -165,52 +173,73 @@ __device__ inline int chroma_count(int p, int which) { return luma_count(2 * p, 
 // In `all` parts, m of the coded sample and the rest of what is there.
 __device__ inline u32 blended(u32 coded, u32 old, int m, int all) { return ((u32)m * coded + (u32)(all - m) * old + all / 2) / all; }
 
-// `map`: [pictures][height / 16][width / 16], 1 where a block is coded. A thread makes 4x2 luma samples and 2x1 of each chroma of the
-// pictures at `to_*`, which hold what was compensated.
+// Four samples side by side.
+__device__ inline u32 blended_four(u32 coded, u32 old, const int (&m)[4], int all) {
+    u32 r = 0;
+#pragma unroll
+    for (int i = 0; i < 4; i++) r |= blended(coded >> 8 * i & 255, old >> 8 * i & 255, m[i], all) << 8 * i;
+    return r;
+}
+
+// `map`: [pictures][height / 16][width / 16], 1 where a block is coded. A thread makes two lines of a block of 16x16 and one of each chroma
+// of the pictures at `to_*`, which hold what was compensated.
 extern "C" __global__ void __launch_bounds__(128)
 blend(const u8* y, const u8* u, const u8* v, int width, int height, const u8* map, u8* to_y, u8* to_u, u8* to_v) {
-    int x = (blockIdx.x * blockDim.x + threadIdx.x) * 4, line = (blockIdx.y * blockDim.y + threadIdx.y) * 2;
-    if (x >= width || line >= height) return;
-    int across = width / 16, down = height / 16, bx = x / 16, by = line / 16, coded = 0, near[3][3];
+    int bx = blockIdx.x * blockDim.x + threadIdx.x, line = (blockIdx.y * blockDim.y + threadIdx.y) * 2;
+    int across = width / 16, down = height / 16, by = line / 16, coded = 0, near[3][3];
+    if (bx >= across || line >= height) return;
     map += (s64)blockIdx.z * across * down;
+#pragma unroll
     for (int i = 0; i < 9; i++) {
         near[i / 3][i % 3] = map[clamp(by + i / 3 - 1, 0, down - 1) * across + clamp(bx + i % 3 - 1, 0, across - 1)] != 0;
         coded += near[i / 3][i % 3];
     }
     if (!coded) return;
-    s64 luma = (s64)blockIdx.z * width * height, chroma = luma / 4 + (s64)(line / 2) * (width / 2) + x / 2;
-    luma += (s64)line * width + x;
+    s64 luma = (s64)blockIdx.z * width * height, chroma = luma / 4 + (s64)(line / 2) * (width / 2) + bx * 8;
+    luma += (s64)line * width + bx * 16;
+#pragma unroll
     for (int j = 0; j < 2; j++) {
-        u32 a = *(const u32*)(y + luma + j * width), b = 0, r = a;
+        uint4 a = *(const uint4*)(y + luma + j * width);
         if (coded < 9) {
-            b = *(const u32*)(to_y + luma + j * width), r = 0;
+            uint4 b = *(const uint4*)(to_y + luma + j * width);
             int part[3];
+#pragma unroll
             for (int k = 0; k < 3; k++) {
                 part[k] = 0;
+#pragma unroll
                 for (int i = 0; i < 3; i++) part[k] += luma_count(line % 16 + j, i) * near[i][k];
             }
+            // Only the first and the last two samples see another block across.
+            int first[4], middle[4], last[4];
+#pragma unroll
             for (int i = 0; i < 4; i++) {
-                int p = x % 16 + i, m = luma_count(p, 0) * part[0] + luma_count(p, 1) * part[1] + luma_count(p, 2) * part[2];
-                r |= blended(a >> 8 * i & 255, b >> 8 * i & 255, m, 25) << 8 * i;
+                first[i] = luma_count(i, 0) * part[0] + luma_count(i, 1) * part[1];
+                middle[i] = 5 * part[1];
+                last[i] = luma_count(12 + i, 1) * part[1] + luma_count(12 + i, 2) * part[2];
             }
+            a = make_uint4(blended_four(a.x, b.x, first, 25), blended_four(a.y, b.y, middle, 25), blended_four(a.z, b.z, middle, 25),
+                           blended_four(a.w, b.w, last, 25));
         }
-        *(u32*)(to_y + luma + j * width) = r;
+        *(uint4*)(to_y + luma + j * width) = a;
     }
-    u32 a = *(const u16*)(u + chroma) | (u32) * (const u16*)(v + chroma) << 16, r = a;
+    uint2 a = *(const uint2*)(u + chroma), c = *(const uint2*)(v + chroma);
     if (coded < 9) {
-        u32 b = *(u16*)(to_u + chroma) | (u32) * (u16*)(to_v + chroma) << 16;
-        int part[3];
-        r = 0;
+        uint2 b = *(const uint2*)(to_u + chroma), d = *(const uint2*)(to_v + chroma);
+        int part[3], left[4], right[4];
+#pragma unroll
         for (int k = 0; k < 3; k++) {
             part[k] = 0;
+#pragma unroll
             for (int i = 0; i < 3; i++) part[k] += chroma_count(line % 16 / 2, i) * near[i][k];
         }
-        for (int i = 0; i < 2; i++) {
-            int p = x % 16 / 2 + i, m = chroma_count(p, 0) * part[0] + chroma_count(p, 1) * part[1] + chroma_count(p, 2) * part[2];
-            r |= blended(a >> 8 * i & 255, b >> 8 * i & 255, m, 100) << 8 * i;
-            r |= blended(a >> (8 * i + 16) & 255, b >> (8 * i + 16) & 255, m, 100) << (8 * i + 16);
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            left[i] = chroma_count(i, 0) * part[0] + chroma_count(i, 1) * part[1];
+            right[i] = chroma_count(4 + i, 1) * part[1] + chroma_count(4 + i, 2) * part[2];
         }
+        a = make_uint2(blended_four(a.x, b.x, left, 100), blended_four(a.y, b.y, right, 100));
+        c = make_uint2(blended_four(c.x, d.x, left, 100), blended_four(c.y, d.y, right, 100));
     }
-    *(u16*)(to_u + chroma) = (u16)r;
-    *(u16*)(to_v + chroma) = (u16)(r >> 16);
+    *(uint2*)(to_u + chroma) = a;
+    *(uint2*)(to_v + chroma) = c;
 }

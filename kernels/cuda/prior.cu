@@ -10,7 +10,7 @@ __device__ inline int requantise(u32 sum, int shift, bool leaky) {
 }
 
 // `x`: rows of `inputs` (a multiple of eight); `bias`, `shifts`: for whole groups of 32 outputs.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 linear(int rows, const s16* x, int inputs, s16* out, int outputs, const uint4* weights, const int* bias, const int* shifts, int leaky) {
     int first = blockIdx.x * TILE, groups = (outputs + 31) / 32;
     Split a = words_in((u8*)dynamic_shared, x, first, rows, inputs);
@@ -32,29 +32,47 @@ linear(int rows, const s16* x, int inputs, s16* out, int outputs, const uint4* w
     }
 }
 
+// Adds the products of two taps of eight channels: `w` has each channel's weights, of the first two bytes or the last two.
+template <bool HIGH> __device__ inline void two_taps(int (&sum)[8], uint4 a, uint4 b, const u32 (&w)[8]) {
+    u32 first[4] = {a.x, a.y, a.z, a.w}, second[4] = {b.x, b.y, b.z, b.w};
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+        u32 both = __byte_perm(first[k / 2], second[k / 2], k % 2 ? 0x7632 : 0x5410);
+        sum[k] = HIGH ? dp2a_high(both, w[k], sum[k]) : dp2a_low(both, w[k], sum[k]);
+    }
+}
+
 // `x`: [pictures][height][width][channels]; `positions`: `count` raster indices over all pictures, or null: all of them; a row of
-// `channels` (a multiple of eight) of each goes to `out` at `stride` from `offset`, both multiples of eight. `taps`: [9][channels].
+// `channels` (a multiple of eight) of each goes to `out` at `stride` from `offset`, both multiples of eight. `taps`: [3][channels] of four, the
+// last of one.
 extern "C" __global__ void __launch_bounds__(THREADS)
 depthwise(int count, const u32* positions, const s16* x, int width, int height, int channels, s16* out, int stride, int offset,
-          const s16* taps, const int* bias, const int* shifts) {
+          const u32* taps, const int* bias, const int* shifts) {
     int pieces = channels / 8;
     s64 i = (s64)blockIdx.x * THREADS + threadIdx.x;
     if (i >= (s64)count * pieces) return;
     int row = (int)(i / pieces), c = (int)(i % pieces) * 8;
     int p = positions ? (int)positions[row] : row, px = p % width, py = p / width % height;
-    int sum[8], h[8], v[8];
-    eight(sum, bias + c);
-    eight(h, shifts + c);
+    uint4 v[9];
 #pragma unroll
     for (int t = 0; t < 9; t++) {
         int dx = t % 3 - 1, dy = t / 3 - 1;
-        if (px + dx < 0 || py + dy < 0 || px + dx >= width || py + dy >= height) continue;
-        uint4 a = *(const uint4*)(x + ((s64)p + dy * width + dx) * channels + c), w = *(const uint4*)(taps + t * channels + c);
-        u32 from[4] = {a.x, a.y, a.z, a.w}, by[4] = {w.x, w.y, w.z, w.w};
-#pragma unroll
-        for (int k = 0; k < 8; k++) sum[k] += (s16)(from[k / 2] >> k % 2 * 16) * (s16)(by[k / 2] >> k % 2 * 16);
+        bool inside = px + dx >= 0 && py + dy >= 0 && px + dx < width && py + dy < height;
+        v[t] = inside ? *(const uint4*)(x + ((s64)p + dy * width + dx) * channels + c) : make_uint4(0, 0, 0, 0);
     }
+    int sum[8], h[8], r[8];
+    u32 w[8];
+    eight(sum, bias + c);
+    eight(h, shifts + c);
+    eight(w, taps + c);
+    two_taps<false>(sum, v[0], v[1], w);
+    two_taps<true>(sum, v[2], v[3], w);
+    eight(w, taps + channels + c);
+    two_taps<false>(sum, v[4], v[5], w);
+    two_taps<true>(sum, v[6], v[7], w);
+    eight(w, taps + 2 * channels + c);
+    two_taps<false>(sum, v[8], make_uint4(0, 0, 0, 0), w);
 #pragma unroll
-    for (int k = 0; k < 8; k++) v[k] = requantise((u32)sum[k], h[k], false);
-    *(uint4*)(out + (s64)row * stride + offset + c) = words_of(v);
+    for (int k = 0; k < 8; k++) r[k] = requantise((u32)sum[k], h[k], false);
+    *(uint4*)(out + (s64)row * stride + offset + c) = words_of(r);
 }

@@ -10,13 +10,13 @@ __device__ inline int latent(float v, float entry) {
 
 // `latents`: rows of `inputs` (a multiple of eight) in units of the picture; `outputs`: channels of the four places of a position.
 // `next`: what the first block takes, bytes if `entry` is not 0, else int16.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 synthesis_first(int rows, const float* latents, int inputs, const float* factors, s16* stream, void* next, int entry, int outputs,
                 const uint4* weights, const int* bias, const float* scale) {
     int first = blockIdx.x * TILE, groups = (outputs + 31) / 32, stride = stride_of(inputs), pieces = inputs / 8;
     u8* shared = (u8*)dynamic_shared;
     Split a = {shared, shared + TILE * stride, stride};
-    for (int i = threadIdx.x; i < TILE * pieces; i += THREADS) {
+    for (int i = threadIdx.x; i < TILE * pieces; i += blockDim.x) {
         int row = i / pieces, at = i % pieces * 8, v[8] = {0, 0, 0, 0, 0, 0, 0, 0};
         if (first + row < rows) {
             float l[8], f[8];
@@ -54,11 +54,17 @@ synthesis_first(int rows, const float* latents, int inputs, const float* factors
 }
 
 // Samples of each row's place into planes as analysis_first takes them. `at`: as in Grid; a place that `row_of` does not list keeps its samples.
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
 synthesis_last(int rows, int width, int height, const u32* at, const int* row_of, const s16* stream, int inputs, u8* y, u8* u, u8* v,
                const uint4* weights, const int* bias, const float* scale) {
     Grid g = {rows, width, height, at, row_of};
     int first = blockIdx.x * TILE;
+    __shared__ int4 places[TILE]; // picture, column, line; whether it is listed
+    for (int i = threadIdx.x; i < TILE && first + i < rows; i += blockDim.x) {
+        int row = first + i;
+        Place p = place_of(g, row);
+        places[i] = make_int4(p.picture, p.x, p.y, !at || row_of[at[row]] >= 0);
+    }
     Split a = words_in((u8*)dynamic_shared, stream, first, rows, inputs);
     __syncthreads();
     for (int group = threadIdx.x / 32; group < 3; group += WARPS) {
@@ -71,9 +77,8 @@ synthesis_last(int rows, int width, int height, const u32* at, const int* row_of
         eight(b, bias + from);
         eight(f, scale + from);
         each_row(s, group, [&](int row, int output, int(&c)[8]) {
-            row += first;
-            if (row >= rows || (at && row_of[at[row]] < 0)) return;
-            Place p = place_of(g, row);
+            if (first + row >= rows || !places[row].w) return;
+            Place p = {places[row].x, places[row].y, places[row].z};
             int codes[8];
 #pragma unroll
             for (int i = 0; i < 8; i++) codes[i] = rounded(scaled(c[i] + b[i], f[i]));

@@ -4,8 +4,8 @@
 
 #define TILE 64     // rows of a thread block
 #define COLUMNS 32  // outputs that a warp computes at a time
-#define THREADS 128
-#define WARPS (THREADS / 32)
+#define THREADS 128 // most of a thread block
+#define WARPS ((int)blockDim.x / 32)
 
 // Sums of 64 rows and 32 outputs, spread over a warp: [16 rows][8 outputs][fragment].
 struct Sums {
@@ -27,8 +27,11 @@ __device__ inline void shift(Sums& s) {
 template <bool ASIGNED, bool BSIGNED>
 __device__ inline void accumulate(Sums& s, const u8* a, int stride, const uint4* w, int steps) {
     w += threadIdx.x % 32;
+    uint4 left = w[0], right = w[32];
     for (int k = 0; k < steps; k++) {
-        uint4 left = w[64 * k], right = w[64 * k + 32];
+        // The next step's weights are under way while this one's are used.
+        int ahead = k + 1 < steps ? 64 * (k + 1) : 64 * k;
+        uint4 next_left = w[ahead], next_right = w[ahead + 32];
 #pragma unroll
         for (int m = 0; m < 4; m++) {
             u32 f[4];
@@ -38,6 +41,7 @@ __device__ inline void accumulate(Sums& s, const u8* a, int stride, const uint4*
             mma<ASIGNED, BSIGNED>(s.v[m][2], f, right.x, right.y);
             mma<ASIGNED, BSIGNED>(s.v[m][3], f, right.z, right.w);
         }
+        left = next_left, right = next_right;
     }
 }
 
@@ -119,11 +123,21 @@ __device__ inline int stride_of(int inputs) { return (inputs + 31) / 32 * 32 + 1
 __device__ inline Split words_in(u8* shared, const s16* x, int first, int rows, int inputs) {
     int stride = stride_of(inputs), pieces = inputs / 8;
     u8 *high = shared, *low = shared + TILE * stride;
-    for (int i = threadIdx.x; i < TILE * pieces; i += THREADS) {
-        int row = i / pieces, piece = i % pieces;
-        uint4 v = make_uint4(0, 0, 0, 0);
-        if (first + row < rows) v = ((const uint4*)(x + (s64)(first + row) * inputs))[piece];
-        split(v, high + row * stride + 8 * piece, low + row * stride + 8 * piece);
+    // Rows follow each other in memory; four pieces at a time are under way.
+    const uint4* from = (const uint4*)(x + (s64)first * inputs);
+    int there = (rows - first < TILE ? rows - first : TILE) * pieces;
+    for (int i = threadIdx.x; i < TILE * pieces; i += 4 * blockDim.x) {
+        uint4 v[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            int at = i + k * blockDim.x;
+            v[k] = at < there ? from[at] : make_uint4(0, 0, 0, 0);
+        }
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            int at = i + k * blockDim.x, row = at / pieces, piece = at % pieces;
+            if (row < TILE) split(v[k], high + row * stride + 8 * piece, low + row * stride + 8 * piece);
+        }
     }
     Split s = {high, low, stride};
     return s;

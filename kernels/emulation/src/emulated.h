@@ -18,6 +18,7 @@ struct Three { unsigned x, y, z; };
 
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 extern thread_local Three threadIdx, blockIdx, blockDim, gridDim;
@@ -51,6 +52,9 @@ inline int dp4a(u32 a, u32 b, int c) {
     return c;
 }
 
+inline int dp2a_low(u32 a, u32 b, int c) { return c + (s16)a * (s8)b + (s16)(a >> 16) * (s8)(b >> 8); }
+inline int dp2a_high(u32 a, u32 b, int c) { return dp2a_low(a, b >> 16, c); }
+
 inline u32 dot(u32 a, u32 b, u32 c) {
     for (int i = 0; i < 4; i++) c += (u32)(u8)(a >> 8 * i) * (u8)(b >> 8 * i);
     return c;
@@ -67,6 +71,9 @@ inline u32 from_lane(u32 mine, int lane) {
     std::memcpy(&r, emulated_exchange(&mine, sizeof mine) + lane * sizeof mine, sizeof r);
     return r;
 }
+
+inline void fetch(void* to, const void* from) { *(uint4*)to = *(const uint4*)from; }
+inline void arrived() {}
 
 inline int emulated_cut(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
 inline u32 two_words(int a, int b) {
