@@ -66,21 +66,13 @@ __device__ inline void predict_luma(int (&out)[16], const u8* plane, int width, 
 __device__ inline void predict_chroma(int (&out)[4], const u8* plane, int width, int height, int x, int y, int vx, int vy) {
     u32 ta = chroma_taps(vx & 7), td = chroma_taps(vy & 7);
     x += vx >> 3, y += vy >> 3;
-    int sum[4] = {2048, 2048, 2048, 2048}, from = (x - 1) & ~3;
-    bool inside = from >= 0 && from + 8 <= width;
+    int sum[4] = {2048, 2048, 2048, 2048};
 #pragma unroll
     for (int r = 0; r < 5; r++) {
         const u8* line = plane + (s64)clamp(y + r - 1, 0, height - 1) * width;
-        u32 w = 0, last = 0;
-        if (inside) {
-            const u32* p = (const u32*)(line + from);
-            u32 a = p[0], b = p[1], by = 0x3210 + 0x1111 * (x - 1 - from);
-            w = __byte_perm(a, b, by), last = b >> 8 * (x - 1 - from);
-        } else {
+        u32 w = 0, last = line[clamp(x + 3, 0, width - 1)];
 #pragma unroll
-            for (int i = 0; i < 4; i++) w |= (u32)line[clamp(x - 1 + i, 0, width - 1)] << 8 * i;
-            last = line[clamp(x + 3, 0, width - 1)];
-        }
+        for (int i = 0; i < 4; i++) w |= (u32)line[clamp(x - 1 + i, 0, width - 1)] << 8 * i;
         int t[2] = {dp4a(w, ta, 0), dp4a(w >> 8 | last << 24, ta, 0)};
 #pragma unroll
         for (int o = 0; o < 2; o++) {
