@@ -1,8 +1,7 @@
 """Trained weights -> a model pack: analysis.onnx, synthesis.onnx, prior.safetensors (model.toml is written by hand and by evaluate.py).
 
-export.py CONFIG RUN OUT [WEIGHTS]    RUN: a folder of checkpoints (the furthest stage of each network counts), or one file
-of weights. WEIGHTS: all networks as fp16, for a later training to start from (--init): read first, for what the run did not train, and
-written; OUT's name is that of the pack in models/ that they belong to.
+export.py CONFIG RUN OUT    RUN: a folder of checkpoints (the furthest stage of each network counts), one checkpoint, or a pack. What the run
+did not train is taken from the pack in OUT, if there is one.
 """
 import sys
 import tomllib
@@ -201,10 +200,10 @@ def pixel_error(ae, pictures=40, crop=256):
 
 
 def furthest(run, earlier=None):
-    """ae, intra, inter and motion from the latest stage of a run that trained them; what it did not train, from earlier weights."""
-    if run.is_file():
+    """ae, intra, inter and motion from the latest stage of a run that trained them; what it did not train, from an earlier pack."""
+    if run.is_file() or (run / "prior.safetensors").exists():
         return weights.read(run)
-    out = weights.read(earlier) if earlier and Path(earlier).exists() else {}
+    out = weights.read(earlier) if earlier and (earlier / "prior.safetensors").exists() else {}
     for stage, keys in (("a", ("ae", "intra")), ("b", ("inter",)), ("c-intra", ("ae", "intra")), ("c-inter", ("inter",)), ("d", ("motion",)), ("d-q", ("motion",))):
         if (run / f"{stage}.pt").exists():
             s = torch.load(run / f"{stage}.pt")
@@ -214,7 +213,8 @@ def furthest(run, earlier=None):
 
 def main():
     cfg = tomllib.loads(Path(sys.argv[1]).read_text())
-    s, out = furthest(Path(sys.argv[2]), sys.argv[4] if len(sys.argv) > 4 else None), Path(sys.argv[3])
+    out = Path(sys.argv[3])
+    s = furthest(Path(sys.argv[2]), out)
     out.mkdir(parents=True, exist_ok=True)
     ae, intra, inter = Autoencoder(**cfg["autoencoder"]), IntraPrior(**cfg["intra"]), InterPrior(**cfg["inter"])
     nets = {"ae": ae, "intra": intra, "inter": inter}
@@ -245,8 +245,6 @@ def main():
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, out / "prior.safetensors")
     if not (out / "model.toml").exists() or not (out / "model.toml").read_text():
         (out / "model.toml").write_text(f'name = "{cfg["name"]}"\nformat = 1\n')
-    if len(sys.argv) > 4:
-        weights.write(sys.argv[4], {key: net.state_dict() for key, net in nets.items()}, out.name)
     print({f.name: f.stat().st_size for f in out.iterdir()})
 
 

@@ -1,15 +1,13 @@
 """A lite pack as networks again: the sensor as it rounds, and the synthesis, to train on from there."""
 from pathlib import Path
 
-import numpy as np
-import onnx
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from onnx import numpy_helper
 from safetensors.torch import load_file
 
 from lite import GROUP, LUMA, ByteBlock, compand, dead_zone, decompand
+from weights import convolutions
 
 STEPS = 64
 
@@ -37,27 +35,12 @@ class Sensor(nn.Module):
         return decompand(latents) * self.unit[step][:, :, None, None]
 
 
-def tensors(path):
-    """Weights of the file's convolutions in order, bytes times their scales: (weight, bias) each."""
-    graph = onnx.load(path).graph
-    values = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in graph.initializer}
-    out = []
-    for n in graph.node:
-        if n.op_type == "Cast":
-            values[n.output[0]] = values[n.input[0]]
-        elif n.op_type == "Mul":
-            values[n.output[0]] = values[n.input[0]] * values[n.input[1]]
-        elif n.op_type == "Conv":
-            out.append(tuple(torch.from_numpy(values[i].copy()) for i in n.input[1:]))
-    return out
-
-
 class Synthesis(nn.Module):
     """What is held -> the packed picture, 96 channels at 1/8."""
 
     def __init__(self, path):
         super().__init__()
-        convs = tensors(path)
+        convs = convolutions(path)
         D, M = convs[-1][0].shape[1], convs[0][0].shape[1]
         self.dec0 = nn.Sequential(nn.Conv2d(M, 4 * D, 1), nn.PixelShuffle(2))
         self.dec1 = nn.Sequential(*[ByteBlock(D) for _ in range((len(convs) - 2) // 3)])

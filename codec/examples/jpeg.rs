@@ -8,11 +8,12 @@
 //!     with p added progressive, f added 4:4:4, h added Annex K's Huffman codes, n added no search for levels: q50pf
 //! jpeg time WIDTH HEIGHT IN SETTING...               milliseconds a picture, the fastest of 50, and bytes
 //! jpeg read FILE [OUT.rgb]                           milliseconds to read it, the fastest of 20, and megapixels
+//! jpeg enhance FILE [OUT.rgb]                        the same with restoration, the fastest of 3
 //! ```
 //! IN: .rgb (red, green, blue), .yuv (I420, BT.709 in limited range) or .jfif.yuv (I420 as JFIF has it).
 
 use lic_codec::jpeg::{self, Components, Notes, Options, Subsampling};
-use lic_codec::{Colour, RawFormat, RawFrame};
+use lic_codec::{Colour, RawFormat, RawFrame, Runtime};
 use std::error::Error;
 use std::time::Instant;
 
@@ -53,8 +54,21 @@ fn read(file: &str, out: Option<&String>) -> Result<(), Box<dyn Error>> {
     out.map_or(Ok(()), |out| Ok(std::fs::write(out, &picture.samples)?))
 }
 
+fn enhance(file: &str, out: Option<&String>) -> Result<(), Box<dyn Error>> {
+    let (data, mut enhancer) = (std::fs::read(file)?, jpeg::Enhancer::new(&Runtime::find()?, 1)?);
+    let picture = jpeg::read_enhanced(&data, u64::MAX, &mut enhancer)?;
+    let ms = fastest(3, || jpeg::read_enhanced(&data, u64::MAX, &mut enhancer));
+    println!("{ms:.3} {:.6}", f64::from(picture.width) * f64::from(picture.height) / 1e6);
+    out.map_or(Ok(()), |out| Ok(std::fs::write(out, &picture.samples)?))
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, file, out @ ..] = &args[..]
+        && command == "enhance"
+    {
+        return enhance(file, out.first());
+    }
     if let [command, file, out @ ..] = &args[..]
         && command == "read"
     {

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::lite::{self, Lite};
-use crate::model::{Pack, Runtime};
+use crate::model::{Pack, Runtime, Task};
 use crate::motion::field::{Block, FlagIo};
 use crate::motion::{self, Networks};
 use crate::prior::{Heads, Kernels, MAX_LATENT, Shape, Tables};
@@ -62,15 +62,31 @@ pub struct LatentsView<'a> {
 
 /// Decodes the frames of one stream; frames may be missing, repeated or damaged.
 pub struct Decoder {
-    runtime: Runtime,
     threads: Threads,
-    kernels: Level,
-    device: Option<Device>,
+    sessions: Sessions,
     reading: Reading,
     max_pixels: u64,
     stream: Option<Stream>,
-    /// Sessions outlive a change of size.
-    networks: Option<(Arc<Pack>, Networks)>,
+}
+
+/// The networks of a stream's pack, made when first needed; they outlive a change of size.
+struct Sessions {
+    runtime: Runtime,
+    kernels: Level,
+    device: Option<Device>,
+    task: Task,
+    made: Option<(Arc<Pack>, Networks)>,
+}
+
+impl Sessions {
+    fn of(&mut self, pack: &Arc<Pack>, threads: usize) -> Result<&mut Networks> {
+        if !self.made.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
+            let synthesis = pack.synthesis_for(self.task)?;
+            let networks = Networks::for_decoder(&self.runtime, pack, synthesis, self.kernels, threads, self.device.as_ref())?;
+            self.made = Some((pack.clone(), networks));
+        }
+        Ok(&mut self.made.as_mut().expect("made above").1)
+    }
 }
 
 /// How slices are read.
@@ -97,26 +113,30 @@ impl Decoder {
     /// threads: 0 for all cores.
     pub fn new(runtime: &Runtime, threads: u32) -> Result<Decoder> {
         Ok(Decoder {
-            runtime: runtime.clone(),
             threads: Threads::new(threads)?,
-            kernels: Level::best(),
-            device: None,
+            sessions: Sessions { runtime: runtime.clone(), kernels: Level::best(), device: None, task: Task::None, made: None },
             reading: Reading::default(),
             max_pixels: MAX_PIXELS,
             stream: None,
-            networks: None,
         })
     }
 
     /// Which twins of the integer kernels compute the prior. All give the same latents.
     pub fn set_kernels(&mut self, level: Level) {
-        self.kernels = level;
+        self.sessions.kernels = level;
     }
 
     /// Pictures are made on a device, to the bit as on the CPU. From the next frame on.
     pub fn set_device(&mut self, device: Option<Device>) {
-        self.device = device;
-        self.networks = None;
+        self.sessions.device = device;
+        self.sessions.made = None;
+    }
+
+    /// Pictures for whoever looks at them, by the pack's synthesis tuned for that; to be called before the first frame. A stream whose pack has
+    /// none is an error of [`decode`](Decoder::decode).
+    pub fn set_task(&mut self, task: Task) {
+        self.sessions.task = task;
+        self.sessions.made = None;
     }
 
     /// Largest picture to decode, in pixels; at most [`MAX_PIXELS`]. What a header asks for is compared with it before anything is allocated.
@@ -154,7 +174,7 @@ impl Decoder {
             }
             return Err(e);
         }
-        let (threads, kernels) = (self.threads.count(), self.kernels);
+        let (threads, kernels) = (self.threads.count(), self.sessions.kernels);
         let Some(stream) = &mut self.stream else {
             let reference = header.references.first().copied().unwrap_or(header.number.wrapping_sub(1));
             return Err(Error::MissingReference { number: header.number, reference });
@@ -164,8 +184,7 @@ impl Decoder {
         let frame = match decoded.map(|d| d.0) {
             // The pictures that it is compensated from are made now: later they may be gone.
             Ok(f) if f.vectors.is_empty() => Ok(f),
-            Ok(f) => networks(&mut self.networks, &self.runtime, &stream.pack, kernels, threads, self.device.as_ref())
-                .and_then(|n| stream.compensate(f, &header, n, threads, kernels)),
+            Ok(f) => self.sessions.of(&stream.pack, threads).and_then(|n| stream.compensate(f, &header, n, threads, kernels)),
             e => e,
         };
         let frame = match frame {
@@ -210,6 +229,7 @@ impl Decoder {
             }
             _ => {
                 let pack = Pack::for_stream(header.pack.as_deref().unwrap_or(""), &id)?;
+                pack.synthesis_for(self.sessions.task)?;
                 self.stream = Some(Stream { info, pack, held: Held::new(held), last: None, whole: None, past: None });
             }
         }
@@ -229,7 +249,7 @@ impl Decoder {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
         let number = frame.number;
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count(), self.device.as_ref())?;
+        let networks = self.sessions.of(&s.pack, self.threads.count())?;
         let columns = crate::latent_size(&s.info).0;
         let picture = s.held.picture(number, networks, columns)?.expect("held, as seen above");
         write_picture(picture, s.info.colour, out);
@@ -250,21 +270,6 @@ impl Decoder {
             s.forget();
         }
     }
-}
-
-/// The sessions of a pack, made when first needed.
-fn networks<'a>(
-    slot: &'a mut Option<(Arc<Pack>, Networks)>,
-    runtime: &Runtime,
-    pack: &Arc<Pack>,
-    level: Level,
-    threads: usize,
-    device: Option<&Device>,
-) -> Result<&'a mut Networks> {
-    if !slot.as_ref().is_some_and(|(p, _)| Arc::ptr_eq(p, pack)) {
-        *slot = Some((pack.clone(), Networks::new(runtime, pack, level, threads, false, device)?));
-    }
-    Ok(&mut slot.as_mut().expect("made above").1)
 }
 
 fn write_picture(from: &Planes, colour: Colour, out: &mut PictureMut) {

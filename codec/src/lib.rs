@@ -30,7 +30,7 @@ pub use encoder::{Effort, Encoder, FrameParams, Inter, Packet, Region, Settings}
 pub use error::Error;
 pub use frame::{PictureMut, RawFormat, RawFrame};
 pub use info::{Colour, StreamInfo};
-pub use model::{Pack, Runtime};
+pub use model::{Pack, Runtime, Task};
 
 /// Latents of a picture: columns and rows of 16x16 pixels.
 pub(crate) fn latent_size(info: &StreamInfo) -> (usize, usize) {

@@ -1,7 +1,7 @@
 //! JPEG files written and read: colour of both kinds, what they say beside it, and files that are damaged or of a newer lic.
 
-use lic_codec::jpeg::{self, Components, Notes, Options, Picture, SEGMENT_NAME, Subsampling};
-use lic_codec::{Colour, Error, RawFormat, RawFrame};
+use lic_codec::jpeg::{self, Components, Enhancer, Notes, Options, Picture, SEGMENT_NAME, Subsampling};
+use lic_codec::{Colour, Error, RawFormat, RawFrame, Runtime};
 
 const MOST: u64 = 1 << 20;
 
@@ -174,4 +174,62 @@ fn large_pictures_are_refused_before_memory_is_taken() {
     let frame = file.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
     file[frame + 5..frame + 9].copy_from_slice(&[0xFF; 4]);
     assert!(matches!(jpeg::read(&file, MOST), Err(Error::TooLarge { width: 65535, height: 65535, most: MOST })));
+}
+
+/// Ellipses over each other: edges and flat parts, as pictures of things have them.
+fn things(width: usize, height: usize) -> Vec<u8> {
+    let mut state = 7u64;
+    let mut next = |most: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % most
+    };
+    let plane = |w: usize, h: usize, next: &mut dyn FnMut(usize) -> usize| {
+        let mut p = vec![128u8; w * h];
+        for _ in 0..60 {
+            let (x, y, a, b, v) = (next(w) as f32, next(h) as f32, 3 + next(w / 4 + 1), 3 + next(h / 4 + 1), 40 + next(170));
+            for (i, p) in p.iter_mut().enumerate() {
+                let (dx, dy) = (((i % w) as f32 - x) / a as f32, ((i / w) as f32 - y) / b as f32);
+                if dx * dx + dy * dy < 1.0 {
+                    *p = (v as f32 + 12.0 * (dx + dy)) as u8;
+                }
+            }
+        }
+        p
+    };
+    let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
+    [plane(width, height, &mut next), plane(cw, ch, &mut next), plane(cw, ch, &mut next)].concat()
+}
+
+/// Files read with restoration, beside what they were made from.
+#[test]
+fn restoration_mends_what_rounding_took() {
+    let mut enhancer = Enhancer::new(&Runtime::find().unwrap(), 1).unwrap();
+    let mut both = |file: &[u8]| (read(file), jpeg::read_enhanced(file, MOST, &mut enhancer).unwrap());
+    let (width, height) = (173, 301); // more rows than are restored at a time
+    let data = things(width, height);
+    let best = Options { quality: 100, ..Options::default() };
+    let source = read(&write(RawFormat::I420, width, height, &data, &best));
+    for quality in [10, 25, 50] {
+        for other in [
+            Options::default(),
+            Options { progressive: true, ..Options::default() },
+            Options { subsampling: Subsampling::Yuv444, ..Options::default() },
+        ] {
+            let (plain, mended) = both(&write(RawFormat::I420, width, height, &data, &Options { quality, ..other }));
+            let [a, b] = [&plain, &mended].map(|p| psnr(&p.samples, &source.samples));
+            println!("quality {quality}: {a:.2} dB, restored {b:.2}");
+            assert!(b > a + 0.1, "quality {quality}: {a} dB, restored {b}");
+        }
+    }
+    let grey = Options { subsampling: Subsampling::Grey, ..best };
+    let source = read(&write(RawFormat::I420, width, height, &data, &grey));
+    let (plain, mended) = both(&write(RawFormat::I420, width, height, &data, &Options { quality: 20, ..grey }));
+    assert!(mended.grey && psnr(&mended.samples, &source.samples) > psnr(&plain.samples, &source.samples) + 0.1);
+    for (width, height) in [(1, 1), (9, 200), (16, 16)] {
+        let (plain, mended) = both(&write(RawFormat::I420, width, height, &i420(width, height), &Options { quality: 30, ..best }));
+        assert_eq!((mended.width, mended.height, mended.samples.len()), (plain.width, plain.height, plain.samples.len()));
+    }
+    // Learned colour has tables of another kind: as it is.
+    let (plain, mended) = both(&write(RawFormat::Rgb, 64, 48, &rgb(64, 48), &learned(34)));
+    assert_eq!(plain.samples, mended.samples);
 }

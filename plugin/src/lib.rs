@@ -16,6 +16,7 @@ mod ros2;
 mod ros2sink;
 mod ros2src;
 pub mod stream;
+mod task;
 mod zenohsink;
 mod zenohsrc;
 

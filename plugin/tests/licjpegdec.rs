@@ -166,3 +166,20 @@ fn lictojpeg_refuses_two_profiles() {
     assert!(message(&bus).unwrap().contains("only one of the two"));
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn restoration_is_a_property() {
+    let rgb = info(VideoFormat::Rgb, W, H);
+    let (files, pictures) = files("quality=15");
+    let shown = |properties: &str| {
+        let (mut d, _) = reader(properties);
+        files.iter().for_each(|f| assert!(d.push(f.clone()).is_ok()));
+        pull_all(&mut d)
+    };
+    let (plain, mended) = (shown(""), shown("enhance=true threads=1"));
+    assert_eq!((plain.len(), mended.len()), (3, 3));
+    for ((a, b), picture) in plain.iter().zip(&mended).zip(&pictures) {
+        let [a, b] = [a, b].map(|p| psnr(p, picture, &rgb)[0]);
+        assert!(b > a + 0.1, "{a} dB, restored {b}");
+    }
+}

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use gst::prelude::*;
+use gst_check::Harness;
 use gst_video::{VideoFormat, VideoInfo};
 
 #[test]
@@ -91,4 +92,44 @@ fn what_it_has_not_is_said() {
     let text = message(&bus).unwrap();
     assert!(text.contains("regions of interest") && text.contains("model=base"), "{text}");
     element.set_state(gst::State::Null).unwrap();
+}
+
+/// The same stream, by the synthesis tuned for classifiers: another picture, and still one.
+#[test]
+fn pictures_for_classifiers() {
+    let stream = coded("licenc model=lite quality=70", 320, 192, 0..2);
+    let original = info(VideoFormat::I420, 320, 192);
+    let shown = |properties: &str| {
+        let mut d = Harness::new_parse(&format!("licdec {properties}"));
+        d.play();
+        d.set_src_caps(stream.caps.clone());
+        stream.frames.iter().for_each(|f| assert!(d.push(f.clone()).is_ok()));
+        pull_all(&mut d)
+    };
+    let (plain, tuned) = (shown(""), shown("task=classification"));
+    assert_eq!((plain.len(), tuned.len()), (2, 2));
+    for (n, (a, b)) in plain.iter().zip(&tuned).enumerate() {
+        assert_ne!(bytes(a), bytes(b));
+        let p = psnr(b, &i420(320, 192, n as u64), &original);
+        assert!(p[0] > 22.0, "{p:?}");
+    }
+    let mut files = Harness::new_parse("lictojpeg task=classification");
+    files.play();
+    files.set_src_caps(stream.caps);
+    stream.frames.iter().for_each(|f| assert!(files.push(f.clone()).is_ok()));
+    assert_eq!(pull_all(&mut files).len(), 2);
+}
+
+#[test]
+fn other_packs_have_no_pictures_for_classifiers() {
+    let stream = coded("licenc", 64, 64, 0..1);
+    for element in ["licdec", "lictojpeg"] {
+        let mut d = Harness::new_parse(&format!("{element} task=classification"));
+        let bus = watch(&d.element().unwrap());
+        d.play();
+        d.set_src_caps(stream.caps.clone());
+        assert!(d.push(stream.frames[0].clone()).is_err(), "{element}");
+        let text = message(&bus).unwrap();
+        assert!(text.contains("task=classification") && text.contains("model=lite"), "{text}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A picture of a frame of which something is damaged or missing: what is intact as it is, the rest from the newest whole picture, moved as
 //! what lies around it. Whoever wants such pictures asks for them; nothing is ever predicted from one.
 
-use super::{Decoder, Reading, Stream, networks, write_picture};
+use super::{Decoder, Reading, Stream, write_picture};
 use crate::PictureMut;
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
 use crate::error::{Error, Result};
@@ -32,8 +32,8 @@ impl Decoder {
         if !same || (out.width, out.height) != (s.info.width as usize, s.info.height as usize) {
             return Err(Error::Unsupported("the picture to write has another size than the stream".into()));
         }
-        let networks = networks(&mut self.networks, &self.runtime, &s.pack, self.kernels, self.threads.count(), self.device.as_ref())?;
-        let picture = s.conceal(data, &header, networks, self.threads.count(), self.kernels)?;
+        let (threads, kernels) = (self.threads.count(), self.sessions.kernels);
+        let picture = s.conceal(data, &header, self.sessions.of(&s.pack, threads)?, threads, kernels)?;
         write_picture(&picture, s.info.colour, out);
         Ok(())
     }

@@ -197,7 +197,7 @@ impl Encoder {
             )));
         }
         let threads = Threads::new(settings.threads)?;
-        let networks = Networks::new(runtime, &pack, Level::best(), threads.count(), true, device)?;
+        let networks = Networks::for_encoder(runtime, &pack, Level::best(), threads.count(), device)?;
         let fps = (info.fps.0 > 0 && info.fps.1 > 0).then(|| info.fps.0 as f64 / info.fps.1 as f64);
         let rate = Rate::new(0, fps, (info.width * info.height) as f32);
         let lite = pack.lite.as_ref().map(|l| LiteState::new(l, Level::best()));

@@ -7,6 +7,7 @@
 //! Written here and not by a library because the quantiser knows the stream's step: its tables and its rounding are ours. Read by one.
 
 mod annex_k;
+mod enhance;
 mod file;
 mod huffman;
 mod icc;
@@ -24,7 +25,8 @@ use crate::error::{Error, Result};
 use crate::{Colour, RawFormat, RawFrame};
 use file::{Component, File};
 use lic_kernels::Level;
-pub use read::{Picture, read};
+pub use enhance::Enhancer;
+pub use read::{Picture, read, read_enhanced};
 use samples::{LearnedRows, Standard};
 pub use segments::{Notes, SEGMENT_NAME};
 

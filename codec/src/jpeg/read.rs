@@ -1,5 +1,6 @@
 //! JPEG files -> pictures: any file, by zune-jpeg, and those with learned colour through its inverse.
 
+use super::enhance::{Enhancer, Samples};
 use super::learned::{self, Inverse};
 use super::segments::{self, Notes};
 use crate::error::{Error, Result};
@@ -30,6 +31,18 @@ pub struct Picture {
 /// `Damaged`: no JPEG file, or not a whole one. `Unsupported`: a segment of lic's that a newer version wrote, or a kind of JPEG that is not
 /// read (12 bits, lossless, arithmetic codes). `TooLarge`: more pixels, and no memory was taken for them.
 pub fn read(file: &[u8], max_pixels: u64) -> Result<Picture> {
+    read_with(file, max_pixels, None)
+}
+
+/// The same, restored: see [`Enhancer`]. Files whose components are not YCbCr or grey (learned colour, red, green and blue) are read as they are.
+///
+/// # Errors
+/// As of [`read`], and `Runtime`.
+pub fn read_enhanced(file: &[u8], max_pixels: u64, enhancer: &mut Enhancer) -> Result<Picture> {
+    read_with(file, max_pixels, Some(enhancer))
+}
+
+fn read_with(file: &[u8], max_pixels: u64, enhancer: Option<&mut Enhancer>) -> Result<Picture> {
     let (own, ended) = segments::own(file)?;
     // Incomplete files are errors, not half grey. Of those that end early the decoder lets some pass.
     if !ended {
@@ -49,13 +62,22 @@ pub fn read(file: &[u8], max_pixels: u64) -> Result<Picture> {
     if inverse.is_some() && decoder.input_colorspace() != Some(ColorSpace::RGB) {
         return Err(Error::Damaged("learned colour without the three components that it is made of".into()));
     }
-    decoder.set_options(options.jpeg_set_out_colorspace(if grey { ColorSpace::Luma } else { ColorSpace::RGB }));
+    // What is restored are the file's own components.
+    let enhanced = enhancer
+        .filter(|_| grey || decoder.input_colorspace() == Some(ColorSpace::YCbCr))
+        .and_then(|e| segments::tables(file).map(|t| (e, t)));
+    let colour = if enhanced.is_some() { ColorSpace::YCbCr } else { ColorSpace::RGB };
+    decoder.set_options(options.jpeg_set_out_colorspace(if grey { ColorSpace::Luma } else { colour }));
     let mut samples = vec![0; width as usize * height as usize * if grey { 1 } else { 3 }];
     // A decoder that wants more would write less than all of it.
     if decoder.output_buffer_size() != Some(samples.len()) {
         return Err(Error::Unsupported(format!("a JPEG file of {} components", info.components)));
     }
     decoder.decode_into(&mut samples).map_err(|e| damaged(&e))?;
+    if let Some((enhancer, tables)) = enhanced {
+        let (width, height) = (width as usize, height as usize);
+        samples = enhancer.restore(&Samples { width, height, grey, values: &samples }, &tables)?;
+    }
     if let Some(inverse) = inverse {
         colour::inverse(Level::best(), &inverse.table(), &mut samples);
     }

@@ -6,7 +6,8 @@ use super::learned;
 use super::read::Own;
 use super::tables::Steps;
 use crate::error::Result;
-use std::ops::RangeInclusive;
+use lic_kernels::jpeg::ZIGZAG;
+use std::ops::{ControlFlow, RangeInclusive};
 
 /// First bytes of our own segment, an APP9.
 pub const SEGMENT_NAME: &[u8; 4] = b"lic\0";
@@ -97,8 +98,28 @@ pub fn scan(out: &mut Vec<u8>, components: impl ExactSizeIterator<Item = (u8, us
 
 /// What lic's own segment says, if a file has one before its first scan; and whether the file ends with that scan's end or later.
 pub(super) fn own(file: &[u8]) -> Result<(Option<Own>, bool)> {
+    let (mut own, mut ended) = (None, false);
+    let walked = walk(file, |marker, body, after| {
+        match marker {
+            0xE9 if body.starts_with(SEGMENT_NAME) && own.is_none() => match Own::parse(body) {
+                Ok(o) => own = Some(o),
+                Err(e) => return ControlFlow::Break(e),
+            },
+            // No byte of ones in coded data is followed by this one.
+            0xDA => ended = after.windows(2).rev().any(|w| w == [0xFF, 0xD9]),
+            _ => (),
+        }
+        ControlFlow::Continue(())
+    });
+    match walked {
+        ControlFlow::Break(e) => Err(e),
+        ControlFlow::Continue(()) => Ok((own, ended)),
+    }
+}
+
+/// Shows the segments up to and with the first scan's: marker, body, and what follows the marker.
+fn walk<B>(file: &[u8], mut show: impl FnMut(u8, &[u8], &[u8]) -> ControlFlow<B>) -> ControlFlow<B> {
     let mut rest = file.get(2..).unwrap_or(&[]);
-    let mut own = None;
     // Markers may be preceded by any number of FF.
     while let [0xFF, marker, after @ ..] = rest {
         if *marker == 0xFF {
@@ -108,13 +129,54 @@ pub(super) fn own(file: &[u8]) -> Result<(Option<Own>, bool)> {
         let Some((length, _)) = after.split_first_chunk() else { break };
         let length = u16::from_be_bytes(*length) as usize;
         let Some(body) = after.get(2..length) else { break };
-        match marker {
-            0xE9 if body.starts_with(SEGMENT_NAME) && own.is_none() => own = Some(Own::parse(body)?),
-            // No byte of ones in coded data is followed by this one.
-            0xDA => return Ok((own, after.windows(2).rev().any(|w| w == [0xFF, 0xD9]))),
-            _ => (),
+        show(*marker, body, after)?;
+        if *marker == 0xDA {
+            break;
         }
         rest = &after[length..];
     }
-    Ok((own, false))
+    ControlFlow::Continue(())
+}
+
+/// How a file's components were quantised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tables {
+    /// In raster order, each at least 1; of grey files twice the same.
+    pub luma: [u16; 64],
+    pub chroma: [u16; 64],
+    /// Chroma has half of luma's columns and rows.
+    pub halved: bool,
+}
+
+/// None where a table that a component names is not there before the first scan, or components are not one or three.
+pub(super) fn tables(file: &[u8]) -> Option<Tables> {
+    let (mut found, mut components) = ([None; 4], Vec::new());
+    let _ = walk(file, |marker, body, _| {
+        match marker {
+            0xDB => {
+                let mut rest = body;
+                // Precision and number, then entries of one byte or two.
+                while let [head, entries @ ..] = rest {
+                    let size = 1 + (head >> 4 != 0) as usize;
+                    let Some(t) = entries.get(..64 * size) else { break };
+                    let mut table = [1; 64];
+                    for (i, e) in t.chunks_exact(size).enumerate() {
+                        table[ZIGZAG[i] as usize] = e.iter().fold(0, |v, b| v << 8 | *b as u16).max(1);
+                    }
+                    found[(head & 3) as usize] = Some(table);
+                    rest = &entries[64 * size..];
+                }
+            }
+            // SOF0, 1 and 2: each component's number, sampling factors, table.
+            0xC0..=0xC2 => components = body.get(6..).unwrap_or(&[]).chunks_exact(3).map(|c| (c[1], c[2])).collect(),
+            _ => (),
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    let table = |i: usize| found[(components[i].1 & 3) as usize];
+    match components.len() {
+        1 => table(0).map(|t| Tables { luma: t, chroma: t, halved: false }),
+        3 => Some(Tables { luma: table(0)?, chroma: table(1)?, halved: components.iter().map(|c| c.0).eq([0x22, 0x11, 0x11]) }),
+        _ => None,
+    }
 }

@@ -1,5 +1,5 @@
 //! A model pack: `model.toml`, `analysis.onnx`, `synthesis.onnx`, `prior.safetensors`, and `networks.safetensors` if it has a prior for kind `motion`;
-//! or a lite pack: `model.toml`, `synthesis.onnx`, `lite.safetensors`.
+//! or a lite pack: `model.toml`, `synthesis.onnx`, `lite.safetensors`, and `classification.onnx` if its synthesis was tuned for that ([`super::Task`]).
 
 use super::Integers;
 use crate::error::{Error, Result};
@@ -16,6 +16,8 @@ pub struct Pack {
     id: [u8; 32],
     pub(crate) analysis: Cow<'static, [u8]>,
     pub(crate) synthesis: Cow<'static, [u8]>,
+    /// The same tuned for classifiers: an add-on, and no part of the pack's id.
+    pub(crate) classification: Option<Cow<'static, [u8]>>,
     /// The same in exact integers, for the pictures of frames with slices of kind `motion`: where the prior has that kind.
     pub(crate) integers: Option<Integers>,
     /// Of lite packs absent.
@@ -61,6 +63,8 @@ struct Files {
     prior: Option<Cow<'static, [u8]>>,
     lite: Option<Cow<'static, [u8]>>,
     integers: Option<Cow<'static, [u8]>>,
+    /// Not hashed.
+    classification: Option<Cow<'static, [u8]>>,
 }
 
 /// Packs that need no folder, the default first.
@@ -83,6 +87,7 @@ fn compiled_in(name: &str) -> Option<Result<Arc<Pack>>> {
             prior: Some(model!("base/prior.safetensors")),
             lite: None,
             integers: Some(model!("base/networks.safetensors")),
+            classification: None,
         },
         _ => Files {
             manifest: model!("lite/model.toml"),
@@ -91,6 +96,7 @@ fn compiled_in(name: &str) -> Option<Result<Arc<Pack>>> {
             prior: None,
             lite: Some(model!("lite/lite.safetensors")),
             integers: None,
+            classification: Some(model!("lite/classification.onnx")),
         },
     };
     Some(PACKS[i].get_or_init(|| Pack::build(files()).map(Arc::new).map_err(reason)).clone().map_err(Error::Pack))
@@ -155,6 +161,7 @@ impl Pack {
             synthesis: file("synthesis.onnx")?,
             prior: of_others("prior.safetensors")?,
             lite: of_lite("lite.safetensors")?,
+            classification: file("classification.onnx").ok(),
         };
         Pack::build(files).map_err(|e| Error::Pack(format!("{}: {}", folder.display(), reason(e))))
     }
@@ -185,6 +192,7 @@ impl Pack {
             id,
             analysis: f.analysis.unwrap_or_default(),
             synthesis: f.synthesis,
+            classification: f.classification,
             integers,
             prior,
             lite,

@@ -60,23 +60,38 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    /// `encoder`: whether whole pictures will be analysed. Takes about 50 ms then.
-    pub fn new(
+    /// For whole pictures to be analysed as well. Takes about 50 ms.
+    pub fn for_encoder(runtime: &Runtime, pack: &Arc<Pack>, level: Level, threads: usize, device: Option<&Device>) -> Result<Networks> {
+        // The encoder of a lite pack computes no network and makes no pictures.
+        let lite = pack.lite.is_some();
+        let analysis = (!lite).then(|| Network::new(runtime, &pack.analysis, threads)).transpose()?;
+        let synthesis = (!lite && pack.integers.is_none()).then(|| Network::new(runtime, &pack.synthesis, threads)).transpose()?;
+        Networks::new(pack, level, threads, device, analysis, synthesis)
+    }
+
+    /// `synthesis`: the float network, for packs without integer ones.
+    pub fn for_decoder(
         runtime: &Runtime,
+        pack: &Arc<Pack>,
+        synthesis: &[u8],
+        level: Level,
+        threads: usize,
+        device: Option<&Device>,
+    ) -> Result<Networks> {
+        let synthesis = pack.integers.is_none().then(|| Network::new(runtime, synthesis, threads)).transpose()?;
+        Networks::new(pack, level, threads, device, None, synthesis)
+    }
+
+    fn new(
         pack: &Arc<Pack>,
         level: Level,
         threads: usize,
-        encoder: bool,
         device: Option<&Device>,
+        analysis: Option<Network>,
+        synthesis: Option<Network>,
     ) -> Result<Networks> {
-        let session = |wanted: bool, model: &[u8]| wanted.then(|| Network::new(runtime, model, threads)).transpose();
-        Ok(Networks {
-            analysis: session(encoder && pack.lite.is_none(), &pack.analysis)?,
-            // The encoder of a lite pack makes no pictures.
-            synthesis: session(pack.integers.is_none() && !(encoder && pack.lite.is_some()), &pack.synthesis)?,
-            packed: Vec::new(),
-            exact: Exact { pack: pack.clone(), level, threads, device: device.map(|d| d.networks(pack)).transpose()?.flatten() },
-        })
+        let device = device.map(|d| d.networks(pack)).transpose()?.flatten();
+        Ok(Networks { exact: Exact { pack: pack.clone(), level, threads, device }, analysis, synthesis, packed: Vec::new() })
     }
 
     /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network, or the exact one where a device computes.

@@ -1,6 +1,7 @@
 use crate::backend::{self, Backend, Chosen};
 use crate::foreign;
 use crate::stream::{self, KeyRequests, lock};
+use crate::task::{self, Task};
 use gst::glib;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
@@ -31,6 +32,7 @@ struct Settings {
     max_pixels: u32,
     backend: Backend,
     device_id: u32,
+    task: Task,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             max_pixels: DEFAULT_MAX_PIXELS,
             backend: Backend::default(),
             device_id: backend::DEFAULT_DEVICE,
+            task: Task::default(),
         }
     }
 }
@@ -150,6 +153,7 @@ impl ObjectImpl for LicDec {
                     .build(),
             ];
             own.extend(backend::properties());
+            own.push(task::property());
             own
         });
         PROPERTIES.as_ref()
@@ -161,6 +165,7 @@ impl ObjectImpl for LicDec {
             "conceal" => lock(&self.settings).conceal = value.get().expect("GObject checked the type"),
             "max-pixels" => lock(&self.settings).max_pixels = value.get().expect("GObject checked the type"),
             "backend" => lock(&self.settings).backend = value.get().expect("GObject checked the type"),
+            "task" => lock(&self.settings).task = value.get().expect("GObject checked the type"),
             "device-id" => lock(&self.settings).device_id = value.get().expect("GObject checked the type"),
             name => gst::error!(CAT, imp = self, "no property {name}"),
         }
@@ -172,6 +177,7 @@ impl ObjectImpl for LicDec {
             "conceal" => lock(&self.settings).conceal.to_value(),
             "max-pixels" => lock(&self.settings).max_pixels.to_value(),
             "backend" => lock(&self.settings).backend.to_value(),
+            "task" => lock(&self.settings).task.to_value(),
             "device-id" => lock(&self.settings).device_id.to_value(),
             _ => pspec.default_value().clone(),
         }
@@ -228,6 +234,7 @@ impl VideoDecoderImpl for LicDec {
         }
         gst::info!(CAT, imp = self, "backend {:?}: taking {}", settings.backend, chosen.name());
         decoder.set_device(chosen.device.clone());
+        decoder.set_task(settings.task.into());
         *lock(&self.state) =
             Some(State { decoder, chosen, input: None, output: None, newest: None, dropped: 0, key_requests: KeyRequests::default() });
         if let Some(text) = self.obj().static_pad("sink").and_then(|pad| foreign::warning(&pad)) {

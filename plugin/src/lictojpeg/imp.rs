@@ -104,7 +104,8 @@ impl BaseTransformImpl for LicToJpeg {
                 ("icc-profile: files with colour=learned carry one of their own; set only one of the two")
             ));
         }
-        let decoder = Runtime::find().and_then(|r| Decoder::new(&r, settings.threads)).map_err(|e| stream::error_message(&e))?;
+        let mut decoder = Runtime::find().and_then(|r| Decoder::new(&r, settings.threads)).map_err(|e| stream::error_message(&e))?;
+        decoder.set_task(settings.task.into());
         *lock(&self.state) = Some(State { decoder, icc, stream: None, picture: Vec::new(), key_requests: KeyRequests::default() });
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The element's properties.
 
 use super::{Colour, Subsampling};
+use crate::task::{self, Task};
 use gst::glib;
 use gst::prelude::*;
 use lic_codec::jpeg::{self, Components, Options};
@@ -17,6 +18,7 @@ pub struct Settings {
     pub icc_profile: Option<String>,
     pub threads: u32,
     pub hide: bool,
+    pub task: Task,
 }
 
 pub fn properties() -> &'static [glib::ParamSpec] {
@@ -100,6 +102,7 @@ pub fn properties() -> &'static [glib::ParamSpec] {
                 .default_value(DEFAULT_CONCEAL)
                 .mutable_playing()
                 .build(),
+            task::property(),
         ]
     });
     PROPERTIES.as_ref()
@@ -121,6 +124,7 @@ impl Settings {
             "icc-profile" => s.icc_profile = value.get().expect(TYPED),
             "threads" => s.threads = value.get().expect(TYPED),
             "conceal" => s.hide = !value.get::<bool>().expect(TYPED),
+            "task" => s.task = value.get().expect(TYPED),
             name => unreachable!("no property {name}"),
         }
     }
@@ -139,6 +143,7 @@ impl Settings {
             "icc-profile" => s.icc_profile.to_value(),
             "threads" => s.threads.to_value(),
             "conceal" => (!s.hide).to_value(),
+            "task" => s.task.to_value(),
             _ => pspec.default_value().clone(),
         }
     }
