@@ -3,7 +3,7 @@
 
 use super::Mode;
 use super::exact::{Exact, in_units};
-use crate::device::Device;
+use crate::device::{Device, Entropy};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
@@ -52,6 +52,8 @@ pub(crate) struct Coded {
 /// The networks of a pack.
 pub(crate) struct Networks {
     pub exact: Exact,
+    /// The entropy model of slices without a reference, where a device computes it.
+    pub entropy: Option<Entropy>,
     /// Float, for whole pictures at the encoder.
     analysis: Option<Network>,
     /// Float, for packs without integer networks.
@@ -69,13 +71,15 @@ impl Networks {
         encoder: bool,
         device: Option<&Device>,
     ) -> Result<Networks> {
+        let device = device.map(|d| d.networks(pack)).transpose()?.flatten();
         let session = |wanted: bool, model: &[u8]| wanted.then(|| Network::new(runtime, model, threads)).transpose();
         Ok(Networks {
             analysis: session(encoder && pack.lite.is_none(), &pack.analysis)?,
             // The encoder of a lite pack makes no pictures.
             synthesis: session(pack.integers.is_none() && !(encoder && pack.lite.is_some()), &pack.synthesis)?,
             packed: Vec::new(),
-            exact: Exact { pack: pack.clone(), level, threads, device: device.map(|d| d.networks(pack)).transpose()?.flatten() },
+            entropy: device.as_ref().and_then(Entropy::new),
+            exact: Exact { pack: pack.clone(), level, threads, device },
         })
     }
 
