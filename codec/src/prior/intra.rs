@@ -50,14 +50,6 @@ impl Halves<'_> {
     }
 }
 
-#[cfg(test)]
-impl Halves<'_> {
-    /// Whether the CPU computed any of it.
-    pub fn by_cpu(&self) -> bool {
-        self.context.get().is_some()
-    }
-}
-
 impl Intra {
     /// From the hyper latents of every cell.
     pub fn halves<'a>(&'a self, kernels: Kernels, z: Vec<i16>, shape: Shape, step: u8, device: Option<&'a Entropy>) -> Halves<'a> {
