@@ -39,7 +39,7 @@ fn decode(data: &[u8], device: Option<&Device>, threads: u32, keep: bool, most: 
         let start = Instant::now();
         let frame = d.decode(&data[at..at + h.length])?;
         at += h.length;
-        let out = out.get_or_insert_with(|| Decoded { info: frame.info.clone(), sums: vec![], pictures: vec![], time: Duration::ZERO });
+        let out = out.get_or_insert_with(|| Decoded { info: frame.info, sums: vec![], pictures: vec![], time: Duration::ZERO });
         let [w, h, cw, ch] = planes(&out.info);
         let mut picture = vec![0; w * h + 2 * cw * ch];
         let (y, c) = picture.split_at_mut(w * h);
@@ -61,7 +61,7 @@ fn decode(data: &[u8], device: Option<&Device>, threads: u32, keep: bool, most: 
 /// Bytes, and seconds a frame without the first.
 fn encode(of: &Decoded, inter: Inter, device: Option<&Device>, threads: u32) -> Result<(Vec<u8>, f64)> {
     let settings = Settings { quality: 45.0, inter, threads, key_int_max: 1000, ..Settings::default() };
-    let mut e = Encoder::on(Pack::open("base")?, &Runtime::find()?, of.info.clone(), settings, device)?;
+    let mut e = Encoder::on(Pack::open("base")?, &Runtime::find()?, of.info, settings, device)?;
     let ([w, h, cw, ch], mut out, mut time) = (planes(&of.info), vec![], Duration::ZERO);
     for (i, p) in of.pictures.iter().enumerate() {
         let (y, c) = p.split_at(w * h);

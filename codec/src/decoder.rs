@@ -4,7 +4,7 @@ mod conceal;
 pub(crate) mod rgb;
 
 use crate::bitstream::{self, FrameHeader, SliceHeader, SliceKind};
-use crate::device::Device;
+use crate::device::{Device, Entropy};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::lite::{self, Lite};
@@ -64,7 +64,7 @@ pub struct LatentsView<'a> {
 pub struct Decoder {
     threads: Threads,
     sessions: Sessions,
-    reading: Reading,
+    reading: Reading<'static>,
     max_pixels: u64,
     stream: Option<Stream>,
 }
@@ -91,11 +91,13 @@ impl Sessions {
 
 /// How slices are read.
 #[derive(Clone, Copy, Default)]
-struct Reading {
+struct Reading<'a> {
     /// Counts what symbols cost.
     counting: bool,
     /// See [`Decoder::trust_payloads`].
     trusting: bool,
+    /// What else than the CPU computes the entropy model.
+    device: Option<&'a Entropy>,
 }
 
 struct Stream {
@@ -179,7 +181,11 @@ impl Decoder {
             let reference = header.references.first().copied().unwrap_or(header.number.wrapping_sub(1));
             return Err(Error::MissingReference { number: header.number, reference });
         };
-        let decoded = stream.decode(data, &header, threads, kernels, self.reading);
+        let entropy = match self.sessions.device {
+            Some(_) => self.sessions.of(&stream.pack, threads).map(|n| n.entropy.as_ref()),
+            None => Ok(None),
+        };
+        let decoded = entropy.and_then(|device| stream.decode(data, &header, threads, kernels, Reading { device, ..self.reading }));
         let shares = decoded.as_ref().map_or(Shares::default(), |d| d.1);
         let frame = match decoded.map(|d| d.0) {
             // The pictures that it is compensated from are made now: later they may be gone.
@@ -324,6 +330,7 @@ impl Stream {
             self.slice_of(data, header, i, rows, kernels, reading)
         };
         let slices = parallel(threads, count, decode);
+        reading.device.map_or(Ok(()), Entropy::check)?;
         let mut shares = Shares::default();
         let mut latents = Vec::with_capacity(count);
         for slice in slices {
@@ -405,7 +412,7 @@ impl Stream {
         if let Some(lite) = &self.pack.lite {
             return Ok((self.lite_slice(lite, data, header, s, rows)?, Shares::default()));
         }
-        let walk = Walk { kernels, prior: self.pack.prior(), step: header.step, shape, groups: s.groups };
+        let walk = Walk { kernels, prior: self.pack.prior(), step: header.step, shape, groups: s.groups, device: reading.device };
         self.slice(&walk, s, &data[s.range.clone()], header.number, rows.start * w..rows.end * w, reading)
     }
 
@@ -484,7 +491,7 @@ struct Reader<'a> {
     rans: RansDecoder<'a>,
     /// The slice copies all of its reference.
     nothing: bool,
-    reading: Reading,
+    reading: Reading<'a>,
     in_vectors: bool,
     shares: Shares,
 }

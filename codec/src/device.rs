@@ -1,7 +1,12 @@
 //! Pictures on a CUDA device instead of the CPU: the same bits, whoever makes them.
 
+mod entropy;
+
+pub(crate) use entropy::{Entropy, OnSlice};
+
 use crate::error::{Error, Result};
 use crate::model::{Integers, Pack};
+use crate::prior::Prior;
 use lic_cuda::network::{Analysis, Synthesis, Workspace};
 use lic_cuda::planes::DevicePlanes;
 use lic_cuda::{Buffer, Gpu, Kernels, Machine, Places};
@@ -81,7 +86,7 @@ impl Device {
         if let Some((_, networks)) = made.iter().find(|m| m.0 == *pack.id()) {
             return Ok(Some(networks.clone()));
         }
-        let networks = match OnDevice::new(self.shared.clone(), integers) {
+        let networks = match OnDevice::new(self.shared.clone(), integers, pack.prior()) {
             Ok(n) => Arc::new(n),
             Err(e) if self.shared.or_cpu => {
                 *lock(&self.shared.failure) = Some(e.to_string());
@@ -113,6 +118,8 @@ pub(crate) struct OnDevice {
     /// Residual blocks of the analysis.
     blocks: usize,
     space: Mutex<Space>,
+    /// None: layers of a shape that kernels do not take.
+    entropy: Option<entropy::Layers>,
 }
 
 /// What lies on the device from one call to the next.
@@ -132,9 +139,14 @@ pub(crate) enum Which {
 }
 
 impl OnDevice {
-    fn new(shared: Arc<Shared>, n: &Integers) -> lic_cuda::Result<OnDevice> {
+    fn new(shared: Arc<Shared>, n: &Integers, prior: &Prior) -> lic_cuda::Result<OnDevice> {
         let machine = &shared.machine;
+        let entropy = match entropy::Layers::new(machine, prior) {
+            Err(lic_cuda::Error::Shape(_)) => None,
+            layers => Some(layers?),
+        };
         Ok(OnDevice {
+            entropy,
             analysis: Analysis::new(machine, &n.analysis)?,
             synthesis: Synthesis::new(machine, &n.synthesis)?,
             whole: Synthesis::new(machine, &n.whole)?,

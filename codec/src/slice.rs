@@ -4,6 +4,7 @@
 //! Order: skip map or field (slices with a reference), hyper latents, latents at the checkerboard's first half, then at its second.
 
 use crate::bitstream::GROUPS;
+use crate::device::Entropy;
 use crate::motion::Mode;
 use crate::motion::field::{Block, Field, FlagIo};
 use crate::prior::{FLAGS, Heads, Inter, Kernels, Known, Prior, Shape, latent_to_activation, mean_to_activation, neighbours};
@@ -34,6 +35,8 @@ pub(crate) struct Walk<'a> {
     pub shape: Shape,
     /// Channel groups coded.
     pub groups: u8,
+    /// For slices without a reference.
+    pub device: Option<&'a Entropy>,
 }
 
 /// Reference of a slice.
@@ -137,19 +140,19 @@ impl Walk<'_> {
         if io.exhausted() {
             return Latents::default();
         }
-        let context = p.context(self.kernels, &z, self.shape, self.step);
+        let mut halves = p.halves(self.kernels, z, self.shape, self.step, self.device);
         let all = 0..n as u32;
         let first: Vec<u32> = all.clone().filter(|&p| self.shape.anchor(p)).collect();
         let second: Vec<u32> = all.filter(|&p| !self.shape.anchor(p)).collect();
 
         let mut values = vec![0i16; n * m];
-        let heads = p.first(self.kernels, &context, &first);
+        let heads = halves.first(&first);
         self.rows(&heads, first.iter().map(|&p| p as usize), &mut values, io);
         if io.exhausted() {
             return Latents::default();
         }
         let known: Vec<i16> = values.iter().map(|&k| latent_to_activation(k)).collect();
-        let heads = p.second(self.kernels, &context, &known, self.shape, &second);
+        let heads = halves.second(&known, &second);
         self.rows(&heads, second.iter().map(|&p| p as usize), &mut values, io);
 
         let sizes = self.prior.step_sizes(self.step);

@@ -6,7 +6,7 @@ use crate::{Buffer, Error, Result};
 use std::sync::Arc;
 
 /// Latent positions of some pictures of one size.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Shape {
     pub pictures: usize,
     pub width: usize,
@@ -22,6 +22,15 @@ impl Shape {
     pub fn cells(&self) -> usize {
         self.pictures * self.width.div_ceil(2) * self.height.div_ceil(2)
     }
+
+    fn dims(&self) -> [usize; 3] {
+        [self.pictures, self.height, self.width]
+    }
+
+    /// As kernels take it.
+    fn args(&self) -> [Arg; 3] {
+        [int(self.pictures), int(self.width), int(self.height)]
+    }
 }
 
 /// Probability tables: what a symbol costs. Of each of 64 scales and 8 eighths of a step the smallest value with an entry, how many
@@ -34,7 +43,7 @@ pub struct Tables {
     pub raw: Buffer,
 }
 
-/// The layers.
+/// The layers; tables where symbols are chosen here.
 pub struct Intra {
     pub analysis0: Linear,
     pub analysis1: Linear,
@@ -45,7 +54,7 @@ pub struct Intra {
     pub spatial: Depthwise,
     pub second0: Linear,
     pub second1: Linear,
-    pub tables: Tables,
+    pub tables: Option<Tables>,
 }
 
 /// Where everything of some pictures lies.
@@ -69,6 +78,10 @@ pub struct Space {
 }
 
 impl Space {
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
     pub fn new(machine: &Arc<dyn Machine>, shape: Shape, p: &Intra) -> Result<Space> {
         let (m, n) = (p.spatial.channels(), shape.positions());
         let half = |odd: usize| -> Vec<u32> {
@@ -105,54 +118,92 @@ pub struct Step<'a> {
 impl Intra {
     /// `latents`: `[positions][channels]` f32 before gain. Fills symbols, hyper latents and heads of `s`.
     pub fn run(&self, s: &mut Space, latents: &Buffer, step: &Step) -> Result<()> {
-        let (shape, m) = (s.shape, self.spatial.channels());
-        let (n, cells, h) = (shape.positions(), shape.cells(), self.smooth.channels());
+        let (n, m) = (s.shape.positions(), self.spatial.channels());
         if latents.len() < 4 * n * m || step.gains.len() < 4 * m {
             return Err(Error::Shape("too few latents"));
         }
-        let int = |v: usize| Arg::Int(v as i32);
-        let size = [int(shape.pictures), int(shape.width), int(shape.height)];
-        let [a, b] = &mut s.spare;
-        let run = |kernel, threads: usize, args: &[Arg]| {
-            let grid = [threads.div_ceil(256).max(1) as u32, 1, 1];
-            // SAFETY: the kernel's parameters; buffers have room for all positions.
-            unsafe { latents.machine().launch(&Launch { kernel, grid, block: [256, 1, 1], shared: 0, args }) }
-        };
+        let Some(t) = &self.tables else { return Err(Error::Shape("no tables to choose symbols by")) };
         let count = Arg::Long((n * m) as i64);
-        run("to_steps", n * m, &[count, latents.arg(), step.gains.arg(), int(m), s.y.arg(), a.arg()])?;
-        run("to_cells", 4 * cells * m / 4, &[&size[..], &[int(m), a.arg(), b.arg()]].concat())?;
+        launch(&s.y, "to_steps", n * m, &[count, latents.arg(), step.gains.arg(), int(m), s.y.arg(), s.spare[0].arg()])?;
+        self.to_hyper(s)?;
+        self.to_context(s, step.context_bias)?;
+        for half in 0..2 {
+            self.to_heads(s, half)?;
+            let (rows, list) = (s.counts[half], &s.halves[half]);
+            // Nobody looks at what the second half adds, which has to be zero when the next pictures come.
+            let known = if half == 0 { &s.known } else { &s.spare[0] };
+            let mut args = vec![int(rows), list.arg(), s.heads[half].arg(), int(m), Arg::Float(step.lambda), s.y.arg()];
+            args.extend([&t.low, &t.entries, &t.at, &t.cost, &t.raw].map(Buffer::arg));
+            args.extend([s.values.arg(), known.arg()]);
+            launch(&s.y, "choose_symbols", rows * m, &args)?;
+        }
+        Ok(())
+    }
+
+    /// For hosts that choose or read symbols themselves: activations of latents, `[positions][channels]` -> hyper latents of all cells.
+    pub fn hyper(&self, s: &mut Space, activations: &[i16]) -> Result<Vec<i16>> {
+        s.spare[0].write(all(activations, s.shape.positions() * self.spatial.channels())?)?;
+        self.to_hyper(s)?;
+        s.z.read()
+    }
+
+    /// The same: activations of hyper latents -> what both halves' distributions come from.
+    pub fn context(&self, s: &mut Space, activations: &[i16], bias: Option<(&Buffer, usize)>) -> Result<()> {
+        s.spare[0].write(all(activations, s.shape.cells() * self.synthesis.inputs())?)?;
+        self.to_context(s, bias)
+    }
+
+    /// The same: for each position of the first half, in raster order, `channels` means and as many scales, which are not cut to their range.
+    pub fn first(&self, s: &mut Space) -> Result<Vec<i16>> {
+        self.heads(s, 0)
+    }
+
+    /// The same of the second half. `known`: activations of the first half's symbols, `[positions][channels]`, zero elsewhere.
+    pub fn second(&self, s: &mut Space, known: &[i16]) -> Result<Vec<i16>> {
+        s.known.write(all(known, s.shape.positions() * self.spatial.channels())?)?;
+        self.heads(s, 1)
+    }
+
+    fn heads(&self, s: &mut Space, half: usize) -> Result<Vec<i16>> {
+        self.to_heads(s, half)?;
+        // A picture of one position has no second half.
+        if s.counts[half] == 0 { Ok(Vec::new()) } else { s.heads[half].read() }
+    }
+
+    /// Activations in the first spare buffer -> hyper latents, and those as activations in the first spare buffer.
+    fn to_hyper(&self, s: &mut Space) -> Result<()> {
+        let (m, cells) = (self.spatial.channels(), s.shape.cells());
+        let [a, b] = &mut s.spare;
+        launch(&s.z, "to_cells", cells * m, &[&s.shape.args()[..], &[int(m), a.arg(), b.arg()]].concat())?;
         self.analysis0.run(b, 4 * cells, None, a)?;
         self.analysis1.run(a, cells, None, b)?;
         let hyper = cells * self.synthesis.inputs();
-        run("hyper_latents", hyper, &[Arg::Long(hyper as i64), b.arg(), s.z.arg(), a.arg()])?;
-        self.synthesis.run(a, cells, None, b)?;
-        run("from_cells", n * h / 4, &[&size[..], &[int(h), b.arg(), a.arg()]].concat())?;
-        let dims = [shape.pictures, shape.height, shape.width];
-        self.smooth.run(a, dims, None, Rows { buffer: b, stride: h, offset: 0 })?;
-        self.context.run(b, n, step.context_bias, &mut s.context)?;
-        let c = self.context.outputs();
-        for half in 0..2 {
-            let (rows, list) = (s.counts[half], &s.halves[half]);
-            if rows == 0 {
-                continue;
-            }
-            let stride = if half == 0 { c } else { c + m };
-            run("gather", rows * c / 4, &[int(rows), list.arg(), s.context.arg(), int(c), a.arg(), int(stride), int(0)])?;
-            if half == 0 {
-                self.first.run(a, rows, None, &mut s.heads[0])?;
-            } else {
-                self.spatial.run(&s.known, dims, Some((list, rows)), Rows { buffer: a, stride, offset: c })?;
-                self.second0.run(a, rows, None, b)?;
-                self.second1.run(b, rows, None, &mut s.heads[1])?;
-            }
-            let t = &self.tables;
-            let tables = [&t.low, &t.entries, &t.at, &t.cost, &t.raw].map(Buffer::arg);
-            let mut args = vec![int(rows), list.arg(), s.heads[half].arg(), int(m), Arg::Float(step.lambda), s.y.arg()];
-            args.extend(tables);
-            args.extend([s.values.arg(), s.known.arg()]);
-            run("choose_symbols", rows * m, &args)?;
+        launch(&s.z, "hyper_latents", hyper, &[Arg::Long(hyper as i64), b.arg(), s.z.arg(), a.arg()])
+    }
+
+    /// Activations of hyper latents in the first spare buffer -> the context.
+    fn to_context(&self, s: &mut Space, bias: Option<(&Buffer, usize)>) -> Result<()> {
+        let (shape, h) = (s.shape, self.smooth.channels());
+        let [a, b] = &mut s.spare;
+        self.synthesis.run(a, shape.cells(), None, b)?;
+        launch(&s.z, "from_cells", shape.positions() * h / 4, &[&shape.args()[..], &[int(h), b.arg(), a.arg()]].concat())?;
+        self.smooth.run(a, shape.dims(), None, Rows { buffer: b, stride: h, offset: 0 })?;
+        self.context.run(b, shape.positions(), bias, &mut s.context)
+    }
+
+    /// The context and, for the second half, what is known -> heads.
+    fn to_heads(&self, s: &mut Space, half: usize) -> Result<()> {
+        let (m, c) = (self.spatial.channels(), self.context.outputs());
+        let (rows, list) = (s.counts[half], &s.halves[half]);
+        let [a, b] = &mut s.spare;
+        let stride = if half == 0 { c } else { c + m };
+        launch(&s.z, "gather", rows * c / 4, &[int(rows), list.arg(), s.context.arg(), int(c), a.arg(), int(stride), int(0)])?;
+        if half == 0 {
+            return self.first.run(a, rows, None, &mut s.heads[0]);
         }
-        Ok(())
+        self.spatial.run(&s.known, s.shape.dims(), Some((list, rows)), Rows { buffer: a, stride, offset: c })?;
+        self.second0.run(a, rows, None, b)?;
+        self.second1.run(b, rows, None, &mut s.heads[1])
     }
 
     /// Symbols -> latents as synthesis takes them; `sizes`: of each channel, int32 in 1/65536.
@@ -166,4 +217,23 @@ impl Intra {
         // SAFETY: the kernel's parameters; sizes were checked.
         unsafe { out.machine().launch(&Launch { kernel: "to_latents", grid, block: [256, 1, 1], shared: 0, args: &args }) }
     }
+}
+
+fn int(v: usize) -> Arg {
+    Arg::Int(v as i32)
+}
+
+/// A kernel on so many threads, on the machine of a buffer.
+fn launch(on: &Buffer, kernel: &'static str, threads: usize, args: &[Arg]) -> Result<()> {
+    if threads == 0 {
+        return Ok(());
+    }
+    let grid = [threads.div_ceil(256) as u32, 1, 1];
+    // SAFETY: the kernel's parameters; a space's buffers have room for all positions.
+    unsafe { on.machine().launch(&Launch { kernel, grid, block: [256, 1, 1], shared: 0, args }) }
+}
+
+/// As many values as are needed.
+fn all(values: &[i16], needed: usize) -> Result<&[i16]> {
+    if values.len() == needed { Ok(values) } else { Err(Error::Shape("activations of another size")) }
 }

@@ -326,6 +326,7 @@ impl Encoder {
                 step,
                 shape: Shape { width: w, height: rows.len() },
                 groups,
+                device: self.networks.entropy.as_ref(),
             },
             y: in_steps(&work.y.values),
             base: work.plan.as_ref().map(|p| in_steps(&p.base.values)).unwrap_or_default(),

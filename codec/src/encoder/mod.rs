@@ -14,7 +14,7 @@ mod skip;
 mod slice;
 
 use crate::bitstream::{self, HeaderSource, STEPS, SliceKind, SliceSource};
-use crate::device::Device;
+use crate::device::{Device, Entropy};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Pack, Runtime};
@@ -326,6 +326,7 @@ impl Encoder {
                 Fitted { rung, step, data: self.write(self.number, step, &coded, &work), coded, attempts: 1 }
             }
         };
+        self.networks.entropy.as_ref().map_or(Ok(()), Entropy::check)?;
         Ok(self.finish(fitted, work))
     }
 

@@ -59,8 +59,10 @@ impl Job<'_> {
             self.y.iter().map(|&v| activation(v)).collect()
         };
         let (cw, ch) = self.walk.shape.cells();
-        let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
-        let z = p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells);
+        let z = self.walk.device.and_then(|d| d.hyper(self.walk.shape, &x)).unwrap_or_else(|| {
+            let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
+            p.hyper.analyse(self.walk.kernels, &x, self.walk.shape, &cells)
+        });
         let mut io = Writer::new(self, self.y, Vec::new(), &z);
         let latents = self.walk.none(&mut io);
         self.coded(SliceKind::None, latents, io, 0.0)

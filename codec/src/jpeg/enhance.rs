@@ -105,7 +105,7 @@ impl Enhancer {
 
 /// The two samples at half size around a pixel, and how near the second is.
 fn between(at: usize, count: usize) -> ([usize; 2], f32) {
-    let other = if at % 2 == 0 { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(count - 1) };
+    let other = if at.is_multiple_of(2) { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(count - 1) };
     ([at / 2, other], 0.25)
 }
 

@@ -23,9 +23,9 @@ mod trellis;
 
 use crate::error::{Error, Result};
 use crate::{Colour, RawFormat, RawFrame};
+pub use enhance::Enhancer;
 use file::{Component, File};
 use lic_kernels::Level;
-pub use enhance::Enhancer;
 pub use read::{Picture, read, read_enhanced};
 use samples::{LearnedRows, Standard};
 pub use segments::{Notes, SEGMENT_NAME};

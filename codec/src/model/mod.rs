@@ -11,6 +11,6 @@ pub(crate) use integers::Integers;
 pub use network::Network;
 pub use pack::{COMPILED_IN, Card, Pack, search_path};
 pub use runtime::Runtime;
-pub use task::Task;
 pub(crate) use runtime::own_folder;
+pub use task::Task;
 pub(crate) use tensors::Tensors;

@@ -34,7 +34,9 @@ impl Pack {
             Task::None => Ok(&self.synthesis),
             Task::Classification => self.classification.as_deref().ok_or_else(|| {
                 let (name, task) = (self.name(), task.name());
-                Error::Pack(format!("pack {name:?} has no synthesis for task={task} (\"lite\" has one): encode with model=lite, or leave task out"))
+                Error::Pack(format!(
+                    "pack {name:?} has no synthesis for task={task} (\"lite\" has one): encode with model=lite, or leave task out"
+                ))
             }),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Mode;
 use super::exact::{Exact, in_units};
-use crate::device::Device;
+use crate::device::{Device, Entropy};
 use crate::error::{Error, Result};
 use crate::held::{Held, HeldFrame, Picture};
 use crate::model::{Network, Pack, Runtime};
@@ -52,6 +52,8 @@ pub(crate) struct Coded {
 /// The networks of a pack.
 pub(crate) struct Networks {
     pub exact: Exact,
+    /// The entropy model of slices without a reference, where a device computes it.
+    pub entropy: Option<Entropy>,
     /// Float, for whole pictures at the encoder.
     analysis: Option<Network>,
     /// Float, for packs without integer networks.
@@ -91,7 +93,13 @@ impl Networks {
         synthesis: Option<Network>,
     ) -> Result<Networks> {
         let device = device.map(|d| d.networks(pack)).transpose()?.flatten();
-        Ok(Networks { exact: Exact { pack: pack.clone(), level, threads, device }, analysis, synthesis, packed: Vec::new() })
+        Ok(Networks {
+            entropy: device.as_ref().and_then(Entropy::new),
+            exact: Exact { pack: pack.clone(), level, threads, device },
+            analysis,
+            synthesis,
+            packed: Vec::new(),
+        })
     }
 
     /// Latents before gain, `[positions][channels]`, of a whole picture, by the float network, or the exact one where a device computes.

@@ -1,7 +1,9 @@
 //! The prior of slices without a reference: hyperprior, then checkerboard (arXiv 2103.15306).
 
 use super::{Heads, Hyper, Kernels, Shape, gather};
+use crate::device::{Entropy, OnSlice};
 use lic_kernels::{Depthwise, Linear};
+use std::cell::OnceCell;
 
 pub(crate) struct Intra {
     pub hyper: Hyper,
@@ -14,9 +16,48 @@ pub(crate) struct Intra {
     pub second1: Linear,
 }
 
+/// One slice's distributions, half after half, by a device as long as it computes, else by the CPU.
+pub(crate) struct Halves<'a> {
+    prior: &'a Intra,
+    kernels: Kernels,
+    shape: Shape,
+    step: u8,
+    z: Vec<i16>,
+    device: Option<OnSlice<'a>>,
+    /// The CPU's, when it first needs it.
+    context: OnceCell<Vec<i16>>,
+}
+
+impl Halves<'_> {
+    /// Distributions at the checkerboard's first half: all of its positions.
+    pub fn first(&mut self, positions: &[u32]) -> Heads {
+        match self.device.as_mut().and_then(|d| d.first(self.shape, &self.z, self.step)) {
+            Some(rows) => heads(&rows, self.prior.first.outputs() / 2),
+            None => self.prior.first(self.kernels, self.context(), positions),
+        }
+    }
+
+    /// Distributions at the second half; `known`: `[positions][channels]` activations, zero where not yet known.
+    pub fn second(&mut self, known: &[i16], positions: &[u32]) -> Heads {
+        match self.device.as_mut().and_then(|d| d.second(self.shape, known)) {
+            Some(rows) => heads(&rows, self.prior.spatial.channels()),
+            None => self.prior.second(self.kernels, self.context(), known, self.shape, positions),
+        }
+    }
+
+    fn context(&self) -> &[i16] {
+        self.context.get_or_init(|| self.prior.context(self.kernels, &self.z, self.shape, self.step))
+    }
+}
+
 impl Intra {
+    /// From the hyper latents of every cell.
+    pub fn halves<'a>(&'a self, kernels: Kernels, z: Vec<i16>, shape: Shape, step: u8, device: Option<&'a Entropy>) -> Halves<'a> {
+        Halves { prior: self, kernels, shape, step, z, device: device.map(Entropy::slice), context: OnceCell::new() }
+    }
+
     /// `[positions][context]` from the hyper latents of every cell.
-    pub fn context(&self, k: Kernels, z: &[i16], shape: Shape, step: u8) -> Vec<i16> {
+    fn context(&self, k: Kernels, z: &[i16], shape: Shape, step: u8) -> Vec<i16> {
         let (cw, ch) = shape.cells();
         let cells: Vec<u32> = (0..(cw * ch) as u32).collect();
         let all: Vec<u32> = (0..shape.positions() as u32).collect();
@@ -30,16 +71,14 @@ impl Intra {
         out
     }
 
-    /// Distributions at the checkerboard's first half.
-    pub fn first(&self, k: Kernels, context: &[i16], positions: &[u32]) -> Heads {
+    fn first(&self, k: Kernels, context: &[i16], positions: &[u32]) -> Heads {
         let (mut x, mut out) = (Vec::new(), Vec::new());
         gather(context, self.first.inputs(), positions.iter().map(|&p| p as usize), &mut x);
         k.linear(&self.first, &x, None, &mut out);
         heads(&out, self.first.outputs() / 2)
     }
 
-    /// Distributions at the second half; `known`: `[positions][channels]` activations, zero where not yet known.
-    pub fn second(&self, k: Kernels, context: &[i16], known: &[i16], shape: Shape, positions: &[u32]) -> Heads {
+    fn second(&self, k: Kernels, context: &[i16], known: &[i16], shape: Shape, positions: &[u32]) -> Heads {
         let (c, m) = (self.first.inputs(), self.spatial.channels());
         let mut x = vec![0i16; positions.len() * (c + m)];
         for (row, &p) in x.chunks_exact_mut(c + m).zip(positions) {

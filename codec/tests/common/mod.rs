@@ -1,7 +1,9 @@
 //! A synthetic camera and the frozen tiny pack.
 #![allow(dead_code)] // each test file uses a part of it
 
-use lic_codec::{Colour, Decoder, Encoder, Pack, Packet, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo};
+use lic_codec::{
+    Colour, Decoder, Encoder, Error, FrameParams, Pack, Packet, PictureMut, RawFormat, RawFrame, Runtime, Settings, StreamInfo,
+};
 use std::path::Path;
 use std::sync::{Arc, Once};
 
@@ -79,10 +81,14 @@ impl Camera {
     }
 
     pub fn encode(&self, e: &mut Encoder, t: i32, key: bool) -> Packet {
+        self.encode_with(e, t, &FrameParams { key, ..FrameParams::default() }).unwrap()
+    }
+
+    pub fn encode_with(&self, e: &mut Encoder, t: i32, params: &FrameParams) -> Result<Packet, Error> {
         let [y, u, v] = self.planes(t);
         let cw = self.width.div_ceil(2);
         let planes = [(&y[..], self.width), (&u[..], cw), (&v[..], cw)];
-        e.encode(&RawFrame::new(RawFormat::I420, self.width as u32, self.height as u32, &planes).unwrap(), key).unwrap()
+        e.encode_with(&RawFrame::new(RawFormat::I420, self.width as u32, self.height as u32, &planes).unwrap(), params)
     }
 
     pub fn stream(&self, settings: Settings, frames: i32) -> Vec<Packet> {

@@ -22,13 +22,13 @@ pub fn intra(machine: &Machine, p: &Prior) -> Result<Intra, String> {
         spatial: depthwise("spatial")?,
         second0: linear("second0", true)?,
         second1: linear("second1", false)?,
-        tables: Tables {
+        tables: Some(Tables {
             low: buffer(&p.tables.low)?,
             entries: buffer(&p.tables.entries)?,
             at: buffer(&p.tables.at)?,
             cost: Buffer::of(machine, &p.tables.cost).map_err(said)?,
             raw: buffer(&p.tables.raw)?,
-        },
+        }),
     })
 }
 
@@ -145,6 +145,8 @@ pub fn symbols(machine: &Machine, p: &Prior, sizes: &[(usize, usize, usize)]) ->
     let on = intra(machine, p)?;
     let m = on.spatial.channels();
     for &(w, h, pictures) in sizes {
+        // Used again, as what lay there before must not count.
+        let mut space = Space::new(machine, Shape { pictures, width: w, height: h }, &on).map_err(said)?;
         for (step, lambda) in [(20, 0.0), (30, 0.12), (45, 0.2)] {
             let gains = &p.gain[step * m..][..m];
             // Sparse and heavy-tailed, as latents are.
@@ -152,7 +154,6 @@ pub fn symbols(machine: &Machine, p: &Prior, sizes: &[(usize, usize, usize)]) ->
             let latents: Vec<f32> = (0..pictures * w * h * m).map(|i| value(&mut r, i)).collect();
             let given = Buffer::of(machine, &latents).map_err(said)?;
             let factors = Buffer::of(machine, gains).map_err(said)?;
-            let mut space = Space::new(machine, Shape { pictures, width: w, height: h }, &on).map_err(said)?;
             on.run(&mut space, &given, &Step { gains: &factors, context_bias: None, lambda }).map_err(said)?;
             let (mut values, mut z, mut heads) = (vec![], vec![], [vec![], vec![]]);
             for latents in latents.chunks_exact(w * h * m) {

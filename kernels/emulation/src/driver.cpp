@@ -3,6 +3,7 @@
 //
 // LIC_STUB_VERSION: CUDA's version that it says it knows (12090). LIC_STUB_MEMORY: bytes that it has. LIC_STUB_LAUNCHES: kernels that it
 // runs before the device is lost. LIC_STUB_DEVICES: how many there are (1).
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,8 +30,8 @@ struct Function {
 
 bool initialised;
 thread_local void* current;
-size_t used;
-long launches;
+std::atomic<size_t> used;
+std::atomic<long> launches;
 int context;
 Function functions[64];
 int count;
