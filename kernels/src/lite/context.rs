@@ -251,6 +251,9 @@ fn mean(level: Level, w: &Weights, lines: &Lines, mode: usize, x: usize) -> [i16
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Level::Avx2 | Level::AvxVnni => unsafe { super::x86::products_avx2(&w.mean, &around) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every 64-bit ARM has NEON.
+        Level::Neon => unsafe { super::neon::products(&w.mean, &around) },
         _ => products(&w.mean, &around),
     };
     sum.map(|s| ((s + 32) >> 6).clamp(-255, 255) as i16)

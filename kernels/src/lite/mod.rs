@@ -2,6 +2,8 @@
 //! int8, and the context of every symbol. No network.
 
 pub mod context;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod projection;
 pub mod quantise;
 #[cfg(target_arch = "x86_64")]

@@ -23,7 +23,7 @@ pub struct Projection {
     outputs: usize,
     /// `[planes * size * size / 4][outputs / BLOCK][BLOCK][4]`, taps in the order plane, row, column.
     packed: Vec<i8>,
-    /// The same as int16, `[planes * size * size / 2][outputs / BLOCK][BLOCK][2]`, for AVX2, whose 8-bit products saturate.
+    /// The same as int16, `[planes * size * size / 2][outputs / BLOCK][BLOCK][2]`, for AVX2, whose 8-bit products saturate, and NEON, which has none of both signs.
     wide: Vec<i16>,
     /// Sum of each output's weights.
     pub sum: Vec<i32>,
@@ -94,6 +94,13 @@ impl Projection {
                 scratch.wide.clear();
                 scratch.wide.extend(band.samples.iter().map(|&s| s as i16));
                 super::x86::avx2(self, &band, &scratch.wide, out)
+            },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above; every 64-bit ARM has NEON.
+            Level::Neon => unsafe {
+                scratch.wide.clear();
+                scratch.wide.extend(band.samples.iter().map(|&s| s as i16));
+                super::neon::projection(self, &band, &scratch.wide, out)
             },
             _ => self.scalar(&band, out),
         }

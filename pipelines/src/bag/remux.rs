@@ -204,7 +204,9 @@ impl Camera {
     /// A packet as a JPEG file.
     fn decode(&mut self, how: &How, packet: &[u8], time: u64) -> Result<Option<Vec<u8>>, Error> {
         if self.decoder.is_none() {
-            self.decoder = Some(Decoder::new(&how.runtime, how.coder.threads.unwrap_or(0))?);
+            let mut decoder = Decoder::new(&how.runtime, how.coder.threads.unwrap_or(0))?;
+            decoder.set_task(how.coder.task());
+            self.decoder = Some(decoder);
         }
         let decoder = self.decoder.as_mut().expect("just made");
         let decoded = match decoder.decode(packet) {

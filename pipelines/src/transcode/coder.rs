@@ -5,7 +5,7 @@ use super::{Images, To};
 use crate::commands::Error;
 use crate::inputs::Input;
 use gst::prelude::*;
-use lic_codec::{Effort, Settings};
+use lic_codec::{Effort, Settings, Task};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -39,6 +39,9 @@ pub struct Coder {
     /// Colour of JPEG files: see docs/jpeg.md
     #[arg(long, default_value = "standard", value_parser = ["standard", "learned"])]
     pub colour: String,
+    /// Who looks at JPEG files: classification, of .lic files of model lite
+    #[arg(long, default_value = "none", value_parser = ["none", "classification"])]
+    pub task: String,
     /// Of MCAP files and bags: only these topics (may be repeated); for --to mcap from elsewhere, the topic's name
     #[arg(long = "topic")]
     pub topics: Vec<String>,
@@ -93,6 +96,11 @@ impl Coder {
         }
     }
 
+    /// Who looks at JPEG files.
+    pub fn task(&self) -> Task {
+        if self.task == Task::Classification.name() { Task::Classification } else { Task::None }
+    }
+
     /// Whether a device will do the work, which only elements ask.
     pub fn on_device(&self) -> bool {
         self.backend == "cuda" || self.backend == "auto" && lic_codec::Device::open(0, false).is_ok()
@@ -145,6 +153,9 @@ impl Coder {
         );
         if to == To::Jpeg {
             out.push_str(&format!(" colour={}", self.colour));
+            if self.task != "none" {
+                out.push_str(&format!(" task={}", self.task));
+            }
         }
         out
     }

@@ -31,6 +31,7 @@ pub fn run(input: &Input, coder: &Coder, part: &Path, progress: &dyn Progress) -
         coder.set(&licenc, input)?;
     }
     running.get("jpeg").set_property_from_str("colour", &coder.colour);
+    running.get("jpeg").set_property_from_str("task", &coder.task);
     let source = Source::connect(&running, input, coder.fps)?;
     fs::create_dir(part).map_err(|e| format!("{}: {e}", part.display()))?;
     let folder = part.to_path_buf();
