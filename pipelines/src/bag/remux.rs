@@ -94,8 +94,15 @@ pub fn remux(path: &Path, topics: &[String], images: Images, coder: &Coder, part
         return Err(format!("no pictures on the topic {missing}").into());
     }
     wanted.retain(|c| topics.is_empty() || topics.contains(&c.topic));
+    for (id, what) in others(&source, &wanted)? {
+        let at = wanted.iter().position(|c| c.id == id).expect("one of them");
+        if !topics.is_empty() {
+            return Err(format!("{}: pictures of the kind {what:?} are not read", wanted[at].topic).into());
+        }
+        progress.warn(&format!("{}: pictures of the kind {what:?} are copied as they are", wanted.remove(at).topic));
+    }
     if wanted.is_empty() {
-        return Err("no camera in it: no topic of sensor_msgs/msg/Image or CompressedImage".into());
+        return Err("no camera in it: no topic of sensor_msgs/msg/Image or CompressedImage with pictures of 8 bits".into());
     }
     let mut records = Records::new(BufReader::new(open()?));
     let profile = match records.next()? {
@@ -155,6 +162,22 @@ pub fn remux(path: &Path, topics: &[String], images: Images, coder: &Coder, part
     done.bytes = file.metadata()?.len();
     done.seconds = (last - first.unwrap_or(last)) as f64 * 1e-9;
     Ok(done)
+}
+
+/// Of these topics those whose first message holds what lic cannot code (depth, 16 bits, Bayer, PNG), and what that is.
+fn others(source: &Path, cameras: &[Channel]) -> Result<Vec<(u16, String)>, Error> {
+    let (mut open, mut found): (Vec<&Channel>, _) = (cameras.iter().collect(), vec![]);
+    let mut records = Records::new(BufReader::new(File::open(source)?));
+    while !open.is_empty() {
+        let Some(record) = records.next()? else { break };
+        let Record::Message { header, data } = record else { continue };
+        let Some(i) = open.iter().position(|c| c.id == header.channel_id) else { continue };
+        let camera = open.swap_remove(i);
+        if let Ok(Message { content: Content::Other(what), .. }) = Message::parse(camera.schema == RAW, &data, header.log_time) {
+            found.push((camera.id, what));
+        }
+    }
+    Ok(found)
 }
 
 /// Names of what becomes of topics: without what image_transport added, unless that is taken then.

@@ -14,6 +14,7 @@ use std::process::ExitCode;
   lic transcode drive.mp4 --to lic --out drive.lic
   lic transcode recordings/ --to lic --out archive/ --jobs 2 --resume
   lic transcode drive.lic --to jpeg --out frames/
+  lic transcode lite.lic --to jpeg --task classification --out frames/     for networks; of --model lite
   lic transcode drive.lic --to mp4 --out drive.mp4
   lic transcode bag.mcap --to mcap --out small.mcap        cameras on TOPIC/lic, other topics untouched
   lic transcode small.mcap --to mcap --images jpeg --out readable.mcap
