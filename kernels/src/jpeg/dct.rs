@@ -177,6 +177,7 @@ macro_rules! butterflies {
         ($v[5], $v[3], $v[1], $v[7]) = ($add(z13, z2), $sub(z13, z2), $add(z11, z4), $sub(z11, z4));
     };
 }
+#[cfg(target_arch = "x86_64")]
 pub(super) use butterflies;
 
 /// One-dimensional DCTs of eight columns.
