@@ -28,7 +28,7 @@ struct Shared {
     or_cpu: bool,
     failure: Mutex<Option<String>>,
     /// Networks by their pack's id.
-    made: Mutex<Vec<([u8; 32], Arc<OnDevice>)>>,
+    made: Mutex<Vec<([u8; 32], Weak<OnDevice>)>>,
 }
 
 fn failed(e: lic_cuda::Error) -> Error {
@@ -83,8 +83,10 @@ impl Device {
     pub(crate) fn networks(&self, pack: &Pack) -> Result<Option<Arc<OnDevice>>> {
         let Some(integers) = &pack.integers else { return Ok(None) };
         let mut made = lock(&self.shared.made);
-        if let Some((_, networks)) = made.iter().find(|m| m.0 == *pack.id()) {
-            return Ok(Some(networks.clone()));
+        // They hold the device, so it does not hold them.
+        made.retain(|m| m.1.strong_count() > 0);
+        if let Some(networks) = made.iter().find(|m| m.0 == *pack.id()).and_then(|m| m.1.upgrade()) {
+            return Ok(Some(networks));
         }
         let networks = match OnDevice::new(self.shared.clone(), integers, pack.prior()) {
             Ok(n) => Arc::new(n),
@@ -94,7 +96,7 @@ impl Device {
             }
             Err(e) => return Err(failed(e)),
         };
-        made.push((*pack.id(), networks.clone()));
+        made.push((*pack.id(), Arc::downgrade(&networks)));
         Ok(Some(networks))
     }
 }
