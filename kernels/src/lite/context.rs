@@ -403,7 +403,9 @@ pub(crate) mod tests {
         let (columns, rows) = (7, 5);
         let mut picture = |most: u32| -> Vec<i8> {
             (0..columns * rows * CHANNELS)
-                .map(|i| if !r().is_multiple_of(4) || (i / CHANNELS) % 5 == 1 { 0 } else { (r() % most) as i32 as i8 - (most / 2) as i8 })
+                .map(
+                    |i| if !r().is_multiple_of(4) || (i / CHANNELS) % 5 == 1 { 0 } else { ((r() % most) as i32 - (most / 2) as i32) as i8 },
+                )
                 .collect()
         };
         let (mut y, reference) = (picture(12), picture(254));
